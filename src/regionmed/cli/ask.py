@@ -1,0 +1,6 @@
+"""regionmed ask."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""regionmed demo."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""regionmed doctor."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""regionmed evaluate."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

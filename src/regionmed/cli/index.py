@@ -1,0 +1,6 @@
+"""regionmed index."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

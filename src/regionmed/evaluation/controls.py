@@ -24,12 +24,10 @@ SEED = 0
 
 
 def picture_window(placement: Placement) -> tuple[slice, slice]:
-    """Rows and columns of the model frame that the letterboxed picture covers."""
-    frame = placement.source
-    corner = placement.box(Box(0, 0, frame.width, frame.height, frame))
-    columns = slice(max(round(corner.x0), 0), min(round(corner.x1), placement.target.width))
-    rows = slice(max(round(corner.y0), 0), min(round(corner.y1), placement.target.height))
-    return rows, columns
+    """Rows and columns of the model frame that the picture covers, as `place_picture` laid it."""
+    target = placement.target
+    left, top = round(placement.x_shift), round(placement.y_shift)
+    return slice(top, target.height - top), slice(left, target.width - left)
 
 
 def grey_picture(pixels: Pixels, placement: Placement) -> Pixels:
@@ -72,7 +70,7 @@ def wrong_box(box: Box, generator: np.random.Generator) -> Box:
 
 
 def box_features(record: Record, region: Region) -> list[float]:
-    """A box without its pixels: centre, width, height, area share, aspect, regions in its picture."""
+    """A box without its pixels: centre, width, height, area share, aspect, regions beside it."""
     box, frame = region.box, region.box.frame
     x, y = box.centre
     return [

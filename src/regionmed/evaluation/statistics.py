@@ -7,7 +7,7 @@ same question gives the same interval. Legend: N answers, L labels, C columns, G
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ class Estimate:
     def high(self) -> float:
         """Upper end of the 95 % interval."""
         return float(np.nanquantile(self.draws, LEVELS[1]))
+
+    def as_json(self) -> dict[str, float]:
+        """value, low, high."""
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def expected_hits(similarity_NL: NDArray[Any], truth_N: NDArray[Any]) -> Floats:
@@ -82,6 +86,20 @@ def paired_difference(
     """macro_mean of `first` minus that of `second`, both on the same answers and the same draws."""
     difference_N = np.asarray(first_N, float) - np.asarray(second_N, float)
     return macro_mean(difference_N, columns_N, groups_N, seed)
+
+
+def differences(
+    hits_N: ArrayLike,
+    control_hits: Mapping[str, ArrayLike],
+    columns_N: ArrayLike,
+    groups_N: Sequence[str],
+    seed: str,
+) -> dict[str, Estimate]:
+    """The paired difference to each control."""
+    return {
+        name: paired_difference(hits_N, control, columns_N, groups_N, seed)
+        for name, control in control_hits.items()
+    }
 
 
 def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:

@@ -1,0 +1,127 @@
+"""A Part: one set of a corpus in one split, with all that a task may ask of it.
+
+Parts are opened one after another, because masks and pixels of a whole corpus would not fit.
+Excluded records, and pictures the model was trained on, are in no Part's `records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionmed.batches.cache import place_picture
+from regionmed.corpus.shards import Corpus
+from regionmed.errors import UsageError
+from regionmed.evaluation.leakage import pictures_seen, remark
+from regionmed.evaluation.score import Conditions
+from regionmed.geometry import Placement
+from regionmed.progress import Track, silent
+from regionmed.record import Record
+
+if TYPE_CHECKING:
+    from regionmed.model.region_clip import RegionClip
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Pictures in the model frame: `pixels_NHWC` uint8, letterboxed, and where each was placed."""
+
+    pixels_NHWC: NDArray[np.uint8]
+    placements: tuple[Placement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One set in one split."""
+
+    name: str
+    corpus: Corpus
+    indices: tuple[int, ...]  # of `records` in the corpus
+    records: tuple[Record, ...]  # scored, with their masks
+    everything: tuple[tuple[int, Record], ...]  # all usable of the set, masks left out, by index
+    phrases: dict[str, str]  # label -> the phrase it is asked with
+    conditions: Conditions
+
+    @property
+    def train(self) -> tuple[Record, ...]:
+        """The usable records of the train split, without masks: what a control may learn from."""
+        return tuple(record for _, record in self.everything if record.split == "train")
+
+    def pictures(self, size: int, track: Track = silent) -> Pictures:
+        """The scored pictures, letterboxed into size x size pixels."""
+        return placed(self.corpus, self.indices, size, f"{self.name}: pictures", track)
+
+
+def placed(
+    corpus: Corpus, indices: Sequence[int], size: int, title: str, track: Track = silent
+) -> Pictures:
+    """Pictures of a corpus by their indices, letterboxed into size x size pixels."""
+    pixels_NHWC = np.zeros((len(indices), size, size, 3), np.uint8)
+    placements = []
+    for row, index in enumerate(track(indices, title, len(indices))):
+        pixels_NHWC[row], placement = place_picture(corpus.picture(index), size)
+        placements.append(placement)
+    return Pictures(pixels_NHWC, tuple(placements))
+
+
+def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iterator[Part]:
+    """The sets of the corpora that have pictures in the split, in the order of their names.
+
+    Raises UsageError where two corpora hold the same set, or where nothing is left to be scored.
+    """
+    by_set: dict[str, tuple[Corpus, dict[int, Record]]] = {}
+    for corpus in corpora:
+        for index, record in enumerate(corpus):
+            owner, usable = by_set.setdefault(record.set, (corpus, {}))
+            if owner is not corpus:
+                raise UsageError(
+                    f"set '{record.set}' is in two of the corpora given; name each set once"
+                )
+            if record.frame is not None and record.exclude is None:
+                usable[index] = _without_masks(record)
+    opened = 0
+    for name in sorted(by_set):
+        corpus, usable = by_set[name]
+        part = _open(model, name, corpus, usable, split)
+        opened += bool(part.records)
+        if part.records:
+            yield part
+    if not opened:
+        raise UsageError(
+            f"split '{split}' of these corpora holds no picture that may be scored: none is there, "
+            "or the model was trained on all of them; choose another split or corpus"
+        )
+
+
+def _open(
+    model: RegionClip, name: str, corpus: Corpus, usable: dict[int, Record], split: str
+) -> Part:
+    in_split = [record for record in usable.values() if record.split == split]
+    seen = pictures_seen(in_split, usable.values(), model.training_pictures)
+    indices = tuple(
+        index for index, record in usable.items() if record.split == split and record.id not in seen
+    )
+    conditions = Conditions(
+        model=model.name,
+        weights=model.fingerprint,
+        corpus=corpus.fingerprint,
+        split=split,
+        leakage=remark(len(in_split), len(seen), model.training_pictures),
+    )
+    return Part(
+        name=name,
+        corpus=corpus,
+        indices=indices,
+        records=tuple(corpus[index] for index in indices),
+        everything=tuple(usable.items()),
+        phrases=corpus.phrases.get(name, {}),
+        conditions=conditions,
+    )
+
+
+def _without_masks(record: Record) -> Record:
+    return replace(record, regions=tuple(replace(region, mask=None) for region in record.regions))

@@ -1,0 +1,178 @@
+"""From answers about regions to scores: each set, its strata, and the means over sets.
+
+The mean over sets stands also for two groups apart: sets with several labels a picture, where the
+region must be read, and sets with one, where the whole picture is enough to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from regionmed.evaluation.regions import RegionAnswers
+from regionmed.evaluation.score import Conditions, Score, score_of
+from regionmed.evaluation.statistics import (
+    differences,
+    macro_mean,
+    mean_of_estimates,
+)
+from regionmed.evaluation.strata import LEAST_IN_STRATUM, SIZES
+
+TASK = "region_classification"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Regions of one or several sets as rows; `columns` are (set, label) pairs."""
+
+    hits: np.ndarray
+    controls: dict[str, np.ndarray]
+    chance: np.ndarray
+    columns: np.ndarray
+    groups: np.ndarray
+    strata: list[tuple[str, ...]]
+
+    def part(self, rows: np.ndarray) -> Pool:
+        """The rows where `rows` is True."""
+        return Pool(
+            self.hits[rows],
+            {name: hits[rows] for name, hits in self.controls.items()},
+            self.chance[rows],
+            self.columns[rows],
+            self.groups[rows],
+            [names for names, chosen in zip(self.strata, rows, strict=True) if chosen],
+        )
+
+
+def score_regions(answers: Sequence[RegionAnswers]) -> list[Score]:
+    """All scores of region classification; empty where no set was asked."""
+    scores: list[Score] = []
+    for one in answers:
+        name, conditions = one.part.name, one.part.conditions
+        scores += _scores_of_pool(pool_of([one]), name, conditions, _strata_in([one]))
+    groups: dict[str, Callable[[RegionAnswers], bool]] = {
+        "mean:all": lambda one: True,
+        "mean:several-labels": lambda one: one.several_labels,
+        "mean:one-label": lambda one: not one.several_labels,
+    }
+    for name, belongs in groups.items():
+        members = [one for one in answers if belongs(one)]
+        if members:
+            scores.append(_mean_over_sets(name, members))
+    if answers:
+        pool, conditions = (
+            pool_of(answers),
+            joint_conditions([one.part.conditions for one in answers]),
+        )
+        strata = [name for name in _strata_in(answers) if name != "all"]
+        scores += _scores_of_pool(pool, "mean:all", conditions, strata)
+    return scores
+
+
+def pool_of(answers: Sequence[RegionAnswers]) -> Pool:
+    """The regions of several sets together; only controls that all of them have."""
+    shared = [
+        name for name in answers[0].control_hits if all(name in one.control_hits for one in answers)
+    ]
+    chance = [np.full(len(one.hits), 1 / len(one.asked.labels)) for one in answers]
+    columns = [f"{one.part.name}/{label}" for one in answers for label in one.asked.truth_R]
+    groups = [f"{one.part.name}/{group}" for one in answers for group in one.groups]
+    return Pool(
+        hits=np.concatenate([one.hits for one in answers]),
+        controls={
+            name: np.concatenate([one.control_hits[name] for one in answers]) for name in shared
+        },
+        chance=np.concatenate(chance),
+        columns=np.array(columns),
+        groups=np.array(groups),
+        strata=[names for one in answers for names in one.strata],
+    )
+
+
+def joint_conditions(conditions: Sequence[Conditions]) -> Conditions:
+    """The conditions of a mean: fingerprints and remarks on leakage that differ stand together."""
+    corpora = "+".join(dict.fromkeys(each.corpus for each in conditions))
+    remarks = "; ".join(dict.fromkeys(each.leakage for each in conditions))
+    return replace(conditions[0], corpus=corpora, leakage=remarks)
+
+
+def _strata_in(answers: Sequence[RegionAnswers]) -> list[str]:
+    """`all`, then the strata that occur, sizes from tiny to large first."""
+    found = {name for one in answers for names in one.strata for name in names}
+    return ["all", *(size for size in SIZES if size in found), *sorted(found - set(SIZES))]
+
+
+def _scores_of_pool(
+    pool: Pool, name: str, conditions: Conditions, strata: Sequence[str]
+) -> list[Score]:
+    """Macro accuracy over (set, label) pairs, and the plain share that is right, a stratum each."""
+    scores = []
+    for stratum in strata:
+        rows = np.array([stratum == "all" or stratum in names for names in pool.strata])
+        if rows.sum() < LEAST_IN_STRATUM:
+            continue
+        part = pool.part(rows)
+        for metric, columns in (
+            ("macro_accuracy", part.columns),
+            ("accuracy", np.zeros(len(part.hits), int)),
+        ):
+            scores.append(_score(part, columns, metric, name, stratum, conditions))
+    return scores
+
+
+def _score(
+    pool: Pool, columns: np.ndarray, metric: str, name: str, stratum: str, conditions: Conditions
+) -> Score:
+    seed = f"regions {name} {stratum}"
+    groups = list(pool.groups)
+
+    against = differences(pool.hits, pool.controls, columns, groups, seed)
+
+    def value_of(values: np.ndarray) -> float:
+        return macro_mean(values, columns, groups, seed).value
+
+    return score_of(
+        macro_mean(pool.hits, columns, groups, seed),
+        task=TASK,
+        set=name,
+        stratum=stratum,
+        metric=metric,
+        n=len(pool.hits),
+        chance=value_of(pool.chance),
+        controls={control: value_of(hits) for control, hits in pool.controls.items()},
+        conditions=conditions,
+        details={
+            "labels": len(set(pool.columns)),
+            "differences": {control: found.as_json() for control, found in against.items()},
+        },
+    )
+
+
+def _mean_over_sets(name: str, members: Sequence[RegionAnswers]) -> Score:
+    """The mean of the sets' macro accuracies, every set weighing the same."""
+    pools = [pool_of([one]) for one in members]
+    shared = [c for c in pools[0].controls if all(c in pool.controls for pool in pools)]
+    seeds = [f"regions {one.part.name} all" for one in members]
+    pairs = list(zip(pools, seeds, strict=True))
+    against = [
+        differences(p.hits, p.controls, p.columns, list(p.groups), seed) for p, seed in pairs
+    ]
+    estimates = [macro_mean(p.hits, p.columns, list(p.groups), seed) for p, seed in pairs]
+    total = mean_of_estimates(estimates)
+    gains = {c: mean_of_estimates([found[c] for found in against]) for c in shared}
+    return score_of(
+        total,
+        task=TASK,
+        set=name,
+        metric="macro_accuracy",
+        n=sum(len(pool.hits) for pool in pools),
+        chance=float(np.mean([1 / len(one.asked.labels) for one in members])),
+        controls={c: total.value - gain.value for c, gain in gains.items()},
+        conditions=joint_conditions([one.part.conditions for one in members]),
+        details={
+            "sets": [one.part.name for one in members],
+            "differences": {c: gain.as_json() for c, gain in gains.items()},
+        },
+    )

@@ -103,11 +103,11 @@ def _summary_twins(record: Record, phrases: Mapping[str, str]) -> tuple[FalseTwi
     if not parts:
         return ()
     twins = []
-    absent = absent_phrase(record, phrases, record.id)
+    absent = absent_phrase(record, phrases)
     if absent is not None:
         said = with_article(short_phrase(absent)) if record.regions else short_phrase(absent)
         twins.append(FalseTwin("finding", _summary(record, [said, *parts[1:]])))
-    bare = re.sub(r"^(a|an) ", "", parts[0])
+    bare = re.sub(r"^(a|an|the) ", "", parts[0])
     denied = bare.removeprefix("no ") if bare.startswith("no ") else f"no {bare}"
     twins.append(FalseTwin("negation", _summary(record, [denied, *parts[1:]])))
     return tuple(twins)
@@ -144,8 +144,12 @@ def _largest(phrase: str, regions: Sequence[Region]) -> str:
     largest = max(regions, key=lambda region: area_share(region.box))
     place, size = place_words(place_of(largest.box)), size_word(largest)
     if len(regions) == 1:
-        return f"the {phrase} lies in the {place}" + (f" and is {size}" if size else "")
-    if size is None:  # points: all stand for squares of one size, none is the largest
-        places = dict.fromkeys(place_words(place_of(region.box)) for region in regions)
-        return f"{counted(len(regions), phrase)} lie in the {listed(list(places))}"
-    return f"the largest of the {counted(len(regions), phrase)} is {size}, in the {place}"
+        return " ".join(filter(None, (size, phrase, f"in the {place}")))
+    number = counted(len(regions), phrase)
+    if size is not None:
+        return f"the largest of the {number} is {size}, in the {place}"
+    # points stand for squares of one size: none is the largest, so where they all lie is said
+    places = list(dict.fromkeys(place_words(place_of(region.box)) for region in regions))
+    if len(places) > 3:
+        return f"{number} are spread over the picture"
+    return f"{number} in the {listed(places)}"

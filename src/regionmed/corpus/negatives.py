@@ -36,13 +36,16 @@ _NOT_A_SIDE = re.compile(
     re.IGNORECASE,
 )
 _BOTH_SIDES = re.compile(
-    r"\b(bi-?lateral\w*|both|either|symmetric\w*|contra-?lateral\w*|diffuse\w*|L|R)\b|\bsides\b",
+    r"\b(bi-?lateral\w*|both|either|symmetric\w*|contra-?lateral\w*|diffuse\w*)\b|\bsides\b",
     re.IGNORECASE,
 )
+_SIDE_CODE = re.compile(
+    r"\b(?!LEFT\b)[RL](t|[A-Z]{0,3})\b"
+)  # R, L, Rt, RUL, LCA: sides by another name
 _FOUND = re.compile(  # what lies on one side only because somebody says so
     r"(mass|lesion|nodule|opacit|consolidat|effusion|pneumothora|fractur|h(a?)emorrhag|infarct"
     r"|stroke|cyst|abscess|tumou?r|calcificat|stone|calcul|thromb|dissect|aneurysm|ischemi"
-    r"|collection|herniat|enhanc|hyperintens|hypodens|hyperdens|edema|metasta|ulcer|polyp)",
+    r"|collection|herniat|enhancing|enhancement|hyperintens|hypodens|hyperdens|edema|metasta|ulcer|polyp)",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
@@ -53,7 +56,7 @@ _HEDGE = re.compile(
 )
 _CUE = re.compile(r"\b(no|not|without|never|none|neither|nor|absen\w+|den\w+|non)\b", re.IGNORECASE)
 _NO_DENIAL = re.compile(
-    r"\bno\s+(longer|more|less|other|further|doubt|\d)|\bno\.|\bnot\s+only\b"
+    r"\bno\s+(longer|more|less|other|further|doubt|\d)|\bno\.|\bnot\s+(only|as|so|to)\b"
     r"|\bwith(out)?\s+and\s+with",
     re.IGNORECASE,
 )
@@ -79,7 +82,7 @@ def region_twins(
             twins.append(FalseTwin("side", region_words(swapped, size, place)))
     elif place[1] != 1 and _is_free((place[0], 2 - place[1]), alike):
         twins.append(FalseTwin("side", region_words(own, size, (place[0], 2 - place[1]))))
-    other = absent_phrase(record, phrases, f"{record.id} {region.box.edges}")
+    other = absent_phrase(record, phrases, region)
     if other is not None:
         twins.append(FalseTwin("finding", region_words(other, size, place)))
     rows = (0, 2) if place[0] == 1 else (2 - place[0],)
@@ -109,21 +112,27 @@ def _is_free(place: Place, boxes: Sequence[Box]) -> bool:
     return True
 
 
-def absent_phrase(record: Record, phrases: Mapping[str, str], key: str) -> str | None:
+def absent_phrase(
+    record: Record, phrases: Mapping[str, str], region: Region | None = None
+) -> str | None:
     """The phrase of a label of the set that this picture has not; None where there is none.
 
     Left out are phrases whose words contain, or are contained in, those of a label of the picture
-    ("lung" in "left lung"): both could be true. `key` picks among several, always the same one.
+    ("lung" in "left lung"): both could be true; and "no finding", of a region. Among several the
+    record and the region decide, always alike.
     """
     present = {*record.labels, *(region.label for region in record.regions)}
     there = [_words(_phrase(label, record.modality, phrases)) for label in present]
     options = []
     for label in sorted(set(phrases) - present):
+        if region and _phrase(label, record.modality, phrases).startswith("no "):
+            continue
         words = _words(_phrase(label, record.modality, phrases))
         if not any(words <= other or other <= words for other in there):
             options.append(_phrase(label, record.modality, phrases))
     if not options:
         return None
+    key = f"{record.id} {region.box.edges if region else ''}"
     number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
     return options[number % len(options)]
 
@@ -141,7 +150,7 @@ def swap_side(text: str, context: str = "") -> str | None:
     sides = {match.group(1).lower() for match in _SIDE.finditer(text)}
     if len(sides) != 1 or _NOT_A_SIDE.search(text) or _HEDGE.search(text) or _CUE.search(text):
         return None
-    if _BOTH_SIDES.search(text) or not _FOUND.search(text):
+    if _BOTH_SIDES.search(text) or _SIDE_CODE.search(text) or not _FOUND.search(text):
         return None
     other = _SWAPPED[sides.pop()]
     swapped = _swap_words(text)
@@ -190,6 +199,10 @@ def _affirmed(text: str) -> str | None:
     return None
 
 
+# "shows the vessel" points at something known, "shows only" is no plain statement
+_NEW = r"(?!(?:the|that|only|how|this|these|those|its|his|her|both|all|an?|some|several|shows?)\b)"
+
+
 def _denied(text: str) -> str | None:
     """The text with its first plain statement denied; needs one whose form is beyond doubt."""
     first = re.match(r"[^.;]*", text)
@@ -197,7 +210,7 @@ def _denied(text: str) -> str | None:
     rest = text[len(head) :]
     for pattern, put in (
         (r"\b(There (?:is|are)) (?:an? )?(?=\w)", r"\1 no "),
-        (r"\b(shows?|demonstrates?|reveals?|showing) (?:an? )?(?!that\b)(?=[a-z])", r"\1 no "),
+        (r"\b(shows?|demonstrates?|reveals?|showing) (?:an? )?" + _NEW + r"(?=[a-z])", r"\1 no "),
         (
             r"\b(is|are) (?=(?:\w+ly )?(?:enlarged|thickened|dilated|fractured|seen|present|normal"
             r"|visible|evident|displaced|narrowed|compressed|calcified|prominent)\b)",

@@ -90,7 +90,7 @@ def region_words(phrase: str, size: str | None, place: Place) -> str:
 
 
 def short_phrase(phrase: str) -> str:
-    """The phrase without its explanation: "macrocyte" of "macrocyte, an enlarged red blood cell"."""
+    """The phrase without its explanation: "macrocyte" of "macrocyte, a large red blood cell"."""
     return re.sub(r"(, an? .*| \([^()]*\))$", "", phrase)
 
 
@@ -103,9 +103,11 @@ def is_countless(phrase: str) -> bool:
 
 
 def with_article(phrase: str) -> str:
-    """ "a platelet", "an opacity", "an MRI picture"; nothing before plurals and mass nouns."""
-    if is_countless(phrase) or re.match(r"(no|normal) ", phrase):
+    """ "a platelet", "an MRI picture", "the left lung"; nothing before plurals and mass nouns."""
+    if is_countless(phrase) or phrase.startswith("no ") or " and " in phrase:
         return phrase
+    if re.match(r"(left|right) ", phrase):
+        return f"the {phrase}"
     first = phrase.split(" ")[0]
     if first[:2].lower() == "x-" or (first.isupper() and len(first) > 1):
         return f"an {phrase}" if first[0].upper() in _SPELT_WITH_VOWEL else f"a {phrase}"
@@ -117,7 +119,10 @@ def counted(count: int, phrase: str) -> str:
     """ "1 platelet", "3 platelets", "2 regions of ground glass opacities"."""
     if is_countless(phrase):
         return f"{count} region{'s' if count != 1 else ''} of {phrase}"
-    return f"{count} {phrase if count == 1 else plural(phrase)}"
+    if count == 1:
+        named = with_article(phrase)  # "the left lung", not "1 left lung"
+        return f"1 {phrase}" if named.startswith(("a ", "an ")) else named
+    return f"{count} {plural(phrase)}"
 
 
 def plural(phrase: str) -> str:

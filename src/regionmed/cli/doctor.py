@@ -24,7 +24,6 @@ EXTRAS = {
     "serve": {
         "fastapi": "the page and HTTP",
         "uvicorn": "the page and HTTP",
-        "python-multipart": "pictures sent to the page",
     },
     "demo": {
         "pydicom-data": "DICOM pictures of the demo",

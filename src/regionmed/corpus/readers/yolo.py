@@ -1,0 +1,156 @@
+"""YOLO: one txt file a picture, a line a region, numbers in 0..1 of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import yaml
+
+from regionmed.corpus.readers.pairing import Pictures
+from regionmed.corpus.readers.places import picture_frame, placed_box, polygon_edges
+from regionmed.corpus.readers.source import Loss, Source
+from regionmed.errors import CorpusError
+from regionmed.geometry import Frame
+from regionmed.record import Provenance, Record, Region
+
+_NAME_LISTS = ("classes.txt", "obj.names", "labels.txt", "names.txt")
+
+
+def looks_like_yolo(source: Source) -> bool:
+    """Whether txt files beside pictures hold a class and 4 or more numbers a line."""
+    labels = _label_files(source)
+    for path in labels[:50]:
+        for line in source.text(path).splitlines():
+            if line.strip():
+                return _numbers(line) is not None
+    return bool(labels) and any(_yaml_names(source, path) for path in _yaml_files(source))
+
+
+def read_yolo(source: Source) -> Iterator[Record | Loss]:
+    """A Record a picture; as YOLO's trainers do, a picture without lines has no regions."""
+    names = class_names(source)
+    pictures = Pictures(source.pictures())
+    labels: dict[str, str] = {}
+    for path in _label_files(source):
+        image = pictures.find(PurePosixPath(path).stem, path)
+        if image is None:
+            yield Loss("no picture in the source has this label file's name", path)
+        else:
+            labels[image] = path
+    for image in pictures.paths:
+        if image not in labels:
+            yield Loss("the picture has no label file, not even an empty one", image)
+            continue
+        try:
+            frame = picture_frame(source, image)
+        except CorpusError as error:
+            yield Loss(str(error), image)
+            continue
+        regions: list[Region] = []
+        for found in _regions(source, labels[image], names, frame, image):
+            if isinstance(found, Loss):
+                yield found
+            else:
+                regions.append(found)
+        provenance = Provenance(source.name, "yolo")
+        record_id = f"{source.name}/{image}"
+        yield Record(record_id, source.name, image, None, frame, provenance, regions=tuple(regions))
+
+
+def class_names(source: Source) -> dict[int, str]:
+    """Class number -> name, from data.yaml (a list or a dict) or a list of names a line."""
+    for path in _yaml_files(source):
+        names = _yaml_names(source, path)
+        if names:
+            return names
+    for path in source.paths:
+        if PurePosixPath(path).name.lower() in _NAME_LISTS:
+            lines = [line.strip() for line in source.text(path).splitlines()]
+            return {number: name for number, name in enumerate(lines) if name}
+    raise CorpusError(
+        f"{source.name}: read as yolo, but no data.yaml and no classes.txt names its classes; "
+        "add one of them"
+    )
+
+
+def _yaml_files(source: Source) -> list[str]:
+    return source.with_suffix(".yaml", ".yml")
+
+
+def _yaml_names(source: Source, path: str) -> dict[int, str]:
+    try:
+        content = yaml.safe_load(source.text(path))
+    except yaml.YAMLError:
+        return {}
+    names = content.get("names") if isinstance(content, Mapping) else None
+    if isinstance(names, list):
+        return {number: str(name) for number, name in enumerate(names)}
+    if isinstance(names, Mapping):
+        return {int(number): str(name) for number, name in names.items()}
+    return {}
+
+
+def _label_files(source: Source) -> list[str]:
+    """Txt files that share their stem with a picture."""
+    stems = {PurePosixPath(path).stem for path in source.pictures()}
+    return [path for path in source.with_suffix(".txt") if PurePosixPath(path).stem in stems]
+
+
+def _numbers(line: str) -> tuple[int, list[float]] | None:
+    """Class and numbers of a line; None where it is no YOLO line."""
+    try:
+        first, *rest = (float(word) for word in line.split())
+    except ValueError:
+        return None
+    if len(rest) < 4 or not first.is_integer() or first < 0:
+        return None
+    return int(first), rest
+
+
+def _regions(
+    source: Source, path: str, names: dict[int, str], frame: Frame, image: str
+) -> Iterator[Region | Loss]:
+    lines = [line for line in source.text(path).splitlines() if line.strip()]
+    for number, line in enumerate(lines, start=1):
+        parsed = _numbers(line)
+        if parsed is None:
+            yield Loss("the line is no class with 4 or more numbers", path, f"line {number}")
+            continue
+        kind, values = parsed
+        if kind not in names:
+            known = f"0 to {max(names)}" if names else "none"
+            raise CorpusError(
+                f"{source.name}: '{path}', line {number}: class {kind} has no name, the classes are "
+                f"{known}; is this the label file of another set?"
+            )
+        yield _region(names[kind], values, frame, image, number)
+
+
+def _region(
+    label: str, values: list[float], frame: Frame, image: str, number: int
+) -> Region | Loss:
+    """4 numbers are centre and size, 5 have a confidence behind them, more are a polygon's corners."""
+    w, h = frame.width, frame.height
+    if len(values) <= 5:
+        x, y, width, height = values[:4]
+        edges = (
+            (x - width / 2) * w,
+            (y - height / 2) * h,
+            (x + width / 2) * w,
+            (y + height / 2) * h,
+        )
+        confidence = values[4] if len(values) == 5 else None
+        return placed_box(label, edges, frame, image=image, number=number, confidence=confidence)
+    if len(values) % 2:
+        return Loss("a polygon needs pairs of x and y", image, f"region {number} ('{label}')")
+    corners = [value * (h if i % 2 else w) for i, value in enumerate(values)]
+    return placed_box(
+        label,
+        polygon_edges(corners),
+        frame,
+        image=image,
+        number=number,
+        shape="polygon",
+        polygons=[corners],
+    )

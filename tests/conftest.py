@@ -1,8 +1,22 @@
-"""Shared by the tests: where the data kit lies, and how a test says that it is absent."""
+"""Shared by the tests: tensor shapes are checked, the data kit is found, a small run is trained."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+# before anything imports them: jaxtyping annotations are enforced by beartype under test
+install_import_hook(
+    [
+        "regionmed.model.dense",
+        "regionmed.model.roi_pool",
+        "regionmed.model.roi_processor",
+        "regionmed.training.losses",
+    ],
+    "beartype.beartype",
+)
 
 KIT = Path(__file__).resolve().parents[2] / "shared" / "data"
 

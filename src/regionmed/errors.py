@@ -14,7 +14,7 @@ Picture and report contents never stand in a message.
 
 
 class RegionmedError(Exception):
-    """Base of every explained failure; the command line turns it into one line and exit status 1."""
+    """Base of every explained failure: one line on the command line, exit status 1."""
 
 
 class FrameError(RegionmedError):

@@ -33,7 +33,8 @@ class Frame:
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
             raise FrameError(
-                f"frame '{self.name}' needs at least one pixel a side, got {self.width} x {self.height}"
+                f"frame '{self.name}' needs at least one pixel a side, "
+                f"got {self.width} x {self.height}"
             )
 
 
@@ -196,7 +197,8 @@ class Placement:
         """This placement followed by another that starts in this one's target."""
         if following.source != self.target:
             raise FrameError(
-                f"cannot chain a placement into '{self.target.name}' with one from '{following.source.name}'"
+                f"cannot chain a placement into '{self.target.name}' "
+                f"with one from '{following.source.name}'"
             )
         return Placement(
             self.source,
@@ -234,8 +236,9 @@ class Placement:
     def _check(self, frame: Frame) -> None:
         if frame != self.source:
             raise FrameError(
-                f"a place in frame '{frame.name}' ({frame.width} x {frame.height}) was given to a placement "
-                f"from '{self.source.name}' ({self.source.width} x {self.source.height})"
+                f"a place in frame '{frame.name}' ({frame.width} x {frame.height}) was given "
+                f"to a placement from '{self.source.name}' "
+                f"({self.source.width} x {self.source.height})"
             )
 
 
@@ -257,7 +260,7 @@ def area_share(box: Box) -> float:
 
 
 def size_stratum(box: Box) -> str:
-    """tiny, small, medium or large by sqrt(area share): below .06, .15, .35, or more (method.md, 6)."""
+    """tiny, small, medium or large: sqrt(area share) below .06, .15, .35, or more."""
     side = math.sqrt(area_share(box))
     return next(name for name, bound in SIZE_STRATA if side < bound)
 

@@ -46,7 +46,7 @@ def tiny() -> Recipe:
 
 
 def demo() -> Recipe:
-    """The run of `regionmed demo`: as tiny, 120 steps in all, about a minute and a half on 2 cores."""
+    """The run of `regionmed demo`: as tiny, 120 steps in all."""
     stages = (
         replace(GLOBAL, steps=20),
         replace(REGION, steps=50),
@@ -70,7 +70,8 @@ def load_recipe(name: str) -> Recipe:
     if not Path(path).is_file():
         raise RecipeError(f"no recipe file {path}")
     spec = importlib.util.spec_from_file_location("regionmed_own_recipe", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     made = getattr(module, function, None)

@@ -42,8 +42,8 @@ class Region:
     """One finding marked in a picture.
 
     `box` is always there: a point's box is the square it stands for (geometry.POINT_SIDE).
-    `mask` is the region's foreground in the whole frame, `mask_path` the file it came from, relative
-    to the source's top folder. `text` is the region's phrase, `negatives` its false twins.
+    `mask` is the region's foreground in the whole frame, `mask_path` the file it came from,
+    relative to the source's top folder. `text` is the region's phrase, `negatives` its false twins.
     """
 
     label: str

@@ -24,7 +24,7 @@ CONTRAST = (0.8, 1.25)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is done to one picture: where it goes, and value * contrast + brightness (0..1 scale)."""
+    """What is done to one picture: where it goes; value * contrast + brightness (of 0..1)."""
 
     placement: Placement
     contrast: float = 1.0
@@ -44,7 +44,7 @@ def plain_view(frame: Frame) -> View:
 def draw_view(
     frame: Frame, generator: np.random.Generator, mirror_x: bool = False, mirror_y: bool = False
 ) -> View:
-    """A random view of the frame; an axis is mirrored in half of the draws where that is allowed."""
+    """A random view of the frame; an axis is mirrored in half of the draws where allowed."""
     scale = float(np.exp(generator.uniform(*np.log(SCALE))))
     shift_x, shift_y = generator.uniform(-SHIFT, SHIFT, 2) * (frame.width, frame.height)
     x_scale = -scale if mirror_x and generator.random() < 0.5 else scale

@@ -1,7 +1,7 @@
 """The door in: records with places in file pixels -> tensors with places in unit coordinates.
 
-Inside the model a box is x0 y0 x1 y1 in 0..1 of the model frame, float32, origin at the outer corner
-of the first pixel. Axes: B pictures, R regions, G cells a side of the dense map.
+Inside the model a box is x0 y0 x1 y1 in 0..1 of the model frame, float32, origin at the outer
+corner of the first pixel. Axes: B pictures, R regions, G cells a side of the dense map.
 """
 
 from __future__ import annotations

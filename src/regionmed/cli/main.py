@@ -1,4 +1,4 @@
-"""The commands of regionmed, one file each; an explained failure ends in one line and exit status 1."""
+"""The commands of regionmed, one file each; an explained failure is one line, exit status 1."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with weights.safetensors, config.json and model.json, the last one written last.
+"""Checkpoints: a folder with weights.safetensors, config.json and, written last, model.json.
 
 model.json carries what the weights were made from: stage, phrases, hashes of the training pictures,
 corpus fingerprints, and the SHA-256 of the weights file, which is the checkpoint's fingerprint.
@@ -89,8 +89,8 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     for file in (MANIFEST, CONFIG, WEIGHTS):
         if not (folder / file).is_file():
             raise CheckpointError(
-                f"{name} is not a finished run or checkpoint: it has no {file}; give the folder that "
-                "`regionmed train --out` made"
+                f"{name} is not a finished run or checkpoint: it has no {file}; give the folder "
+                "that `regionmed train --out` made"
             )
     return _load_folder(folder, text).to(device)
 
@@ -106,7 +106,9 @@ def _load_folder(folder: Path, name: str) -> RegionClip:
         raise CheckpointError(f"{name}: {WEIGHTS} is not the file that {MANIFEST} was written for")
     broken = [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise CheckpointError(f"{name}: {WEIGHTS} holds numbers that are not finite, in {broken[0]}")
+        raise CheckpointError(
+            f"{name}: {WEIGHTS} holds numbers that are not finite, in {broken[0]}"
+        )
     model = RegionClip(config)
     expected = stored_weights(model)
     different = sorted(set(expected) ^ set(weights)) or [

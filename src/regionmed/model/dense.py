@@ -1,4 +1,4 @@
-"""From a text to its place: similarity of a text with each cell of the finest map, as a probability.
+"""From a text to its place: how likely each cell of the finest map holds what the text says.
 
 Without the `ground` loss such a map points nowhere (method.md, 3 and 7); with it a text finds its
 place without a box. B images · C H W channels, rows, columns · N texts · E embedding

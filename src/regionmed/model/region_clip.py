@@ -1,8 +1,9 @@
 """RegionClip: pictures, regions and texts as vectors of one space.
 
-Tensor methods (`read_early`, `read_regions`, `heat_logits`, `text_features`, `project_texts`) serve
-training and the harness; the door (`encode_image`, `encode_regions`, `encode_text`) takes what people
-have and gives numpy. B images · R regions · N texts · E embedding · S pixels a side of the model frame
+Tensor methods (`read_early`, `read_regions`, `heat_logits`, `text_features`, `project_texts`)
+serve training; `embed` and `heat` serve whole corpora; the door (`encode_image`, `encode_regions`,
+`encode_text`) takes what people have and gives numpy.
+B images · R regions · N texts · E embedding · S pixels a side of the model frame
 """
 
 from __future__ import annotations
@@ -163,7 +164,9 @@ class RegionClip(nn.Module):
         if boxes is None:
             return Embedded(images)
         if not self.config.roi:
-            crops = [self._crops(pixels, rows) for pixels, rows in zip(pixels_NHWC, boxes, strict=True)]
+            crops = [
+                self._crops(pixels, rows) for pixels, rows in zip(pixels_NHWC, boxes, strict=True)
+            ]
             return Embedded(images, crops, [np.zeros((len(rows), 2), np.float32) for rows in boxes])
         boxes_BR4, present_BR = pad_boxes(boxes)
         read = self.read_regions(reading, boxes_BR4.to(self._device), present_BR.to(self._device))
@@ -205,7 +208,9 @@ class RegionClip(nn.Module):
             texts = [texts]
         with torch.inference_mode():
             parts = [
-                self.project_texts(self.text_features(list(texts[start : start + 64]))).cpu().numpy()
+                self.project_texts(self.text_features(list(texts[start : start + 64])))
+                .cpu()
+                .numpy()
                 for start in range(0, len(texts), 64)
             ]
         return np.concatenate(parts) if parts else np.zeros((0, self.embedding_dim), np.float32)
@@ -261,8 +266,8 @@ class RegionClip(nn.Module):
     ) -> tuple[Reading, RegionReading]:
         if not self.config.roi:
             raise UsageError(
-                "a plain CLIP has no way to move a picture by its regions; call encode_image without "
-                "regions, or load a trained RegionMed run"
+                "a plain CLIP has no way to move a picture by its regions; call encode_image "
+                "without regions, or load a trained RegionMed run"
             )
         pixels, placement = self._open(image)
         unit = boxes_to_unit(_boxes(boxes, placement.source), placement)
@@ -273,11 +278,15 @@ class RegionClip(nn.Module):
             grid = reading.levels[0].shape[-1]
             empty = np.zeros((grid, grid), np.float32)
             rows = [
-                empty if region.mask is None else cell_coverage(region, _as_file(placement, region), grid)
+                empty
+                if region.mask is None
+                else cell_coverage(region, _as_file(placement, region), grid)
                 for region in boxes
             ]
             cover = torch.from_numpy(np.stack(rows))[None].to(self._device)
-        read = self.read_regions(reading, boxes_BR4.to(self._device), present_BR.to(self._device), cover)
+        read = self.read_regions(
+            reading, boxes_BR4.to(self._device), present_BR.to(self._device), cover
+        )
         return reading, read
 
     def _crops(self, pixels_HWC: NDArray[np.uint8], boxes: Floats) -> Floats:
@@ -285,7 +294,9 @@ class RegionClip(nn.Module):
             return np.zeros((0, self.embedding_dim), np.float32)
         picture, side = Image.fromarray(pixels_HWC), pixels_HWC.shape[0]
         cut = [
-            np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=tuple(side * box)))
+            np.asarray(
+                picture.resize((side, side), Image.Resampling.BICUBIC, box=tuple(side * box))
+            )
             for box in boxes.clip(0, 1)
         ]
         return self._read(np.stack(cut)).images_BE.cpu().numpy()
@@ -299,7 +310,8 @@ class RegionClip(nn.Module):
         if isinstance(image, np.ndarray):
             if image.dtype != np.uint8 or image.ndim not in (2, 3):
                 raise UsageError(
-                    f"a picture array must be uint8 (h, w) or (h, w, 3), got {image.dtype} {image.shape}"
+                    "a picture array must be uint8 (h, w) or (h, w, 3), "
+                    f"got {image.dtype} {image.shape}"
                 )
             image = Image.fromarray(image)
         return place_picture(image, self.image_size)
@@ -321,8 +333,8 @@ def _boxes(given: Sequence[Region] | NDArray[Any], frame: Frame) -> list[Box]:
         box = Box(*edges, frame)
         if not box.is_inside(tolerance=1.0):
             raise FrameError(
-                f"box {number} {edges} reaches past the picture ({frame.width} x {frame.height} px); "
-                "give x0 y0 x1 y1 in file pixels"
+                f"box {number} {edges} reaches past the picture "
+                f"({frame.width} x {frame.height} px); give x0 y0 x1 y1 in file pixels"
             )
         boxes.append(box)
     return boxes

@@ -2,9 +2,10 @@
 
 B images · R regions · C channels · H W rows, columns · n bins a side · K = 4 edges
 
-A bilinear sample on a grid is a product of two hat functions, so RoIAlign of an axis-aligned box is
-separable: out = Wy F Wx^T. The small matrices are exact, batched and need no custom kernel; with 8
-regions a picture their backward pass is faster on a CPU than torchvision's (benchmarks/roi_align.py).
+A bilinear sample on a grid is a product of two hat functions, so RoIAlign of an axis-aligned box
+is separable: out = Wy F Wx^T. The small matrices are exact, batched and need no custom kernel; with
+8 regions a picture their backward pass is faster on a CPU than torchvision's
+(benchmarks/roi_align.py).
 RoIAlign: He et al. 2017 (arXiv 1703.06870); pixel centres as in torchvision's `aligned=True`.
 """
 
@@ -20,7 +21,7 @@ SAMPLES = 4  # bilinear samples along each side of a bin
 def bin_weights(
     low_BR: Float[Tensor, "B R"], high_BR: Float[Tensor, "B R"], bins: int, cells: int
 ) -> Float[Tensor, "B R n cells"]:
-    """How much each cell of one axis counts in each bin between `low` and `high` (0..1 of the axis).
+    """How much each cell of one axis counts in each bin from `low` to `high` (0..1 of the axis).
 
     A sample further than one cell outside the map counts as nothing; nearer, as the edge cell.
     """

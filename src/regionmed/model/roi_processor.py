@@ -46,7 +46,13 @@ class RoiProcessor(nn.Module):
     """Pool, place, context, gates; see the head of the file."""
 
     def __init__(
-        self, pyramid_width: int, levels: int, pooled_dim: int, width: int, embedding: int, place: bool
+        self,
+        pyramid_width: int,
+        levels: int,
+        pooled_dim: int,
+        width: int,
+        embedding: int,
+        place: bool,
     ) -> None:
         super().__init__()
         reads = pyramid_width * (levels * BINS * BINS + len(AROUND) * (levels - 1) + levels)

@@ -38,6 +38,7 @@ class ImageTower(Protocol):
 
     level_channels: tuple[int, ...]
     pooled_dim: int
+    stem_is_frozen: bool  # whether early maps may be cached in training
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -58,6 +59,7 @@ class Lite0Tower(nn.Module):
 
     level_channels = (40, 112, 320)
     pooled_dim = 1280
+    stem_is_frozen = True
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
@@ -85,6 +87,8 @@ class Lite0Tower(nn.Module):
 
 class OpenClipTower(nn.Module):
     """Any open_clip model (both its sides); dense levels are two depths of its image trunk."""
+
+    stem_is_frozen = False
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -153,7 +157,7 @@ def build_towers(image: str, text: str) -> tuple[nn.Module, nn.Module]:
     if not image.startswith("open_clip:"):
         if (image, text) != ("lite0", "minilm"):
             raise CheckpointError(
-                f"no towers '{image}' and '{text}': they are lite0 and minilm, or twice open_clip:NAME"
+                f"no towers '{image}' and '{text}': give lite0 and minilm, or twice open_clip:NAME"
             )
         return Lite0Tower(), MiniLmTower()
     name = image.removeprefix("open_clip:")

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class Journal:
-    """Appends to RUN/journal.jsonl and RUN/tensorboard; a resumed run drops lines from `step` on."""
+    """Appends to RUN/journal.jsonl and RUN/tensorboard; lines from `step` on are dropped."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "journal.jsonl"

@@ -41,8 +41,8 @@ def two_way_contrast(
 
 def label_loss(
     logits_RL: Float[Tensor, "R L"],
-    label_R: Int[Tensor, "R"],
-    weight_R: Float[Tensor, "R"],
+    label_R: Int[Tensor, R],
+    weight_R: Float[Tensor, R],
     smoothing: float = 0.05,
 ) -> Float[Tensor, ""] | None:
     """Weighted cross-entropy of regions over the label vocabulary: sum(w * ce) / sum(w)."""
@@ -53,7 +53,7 @@ def label_loss(
 
 
 def twin_loss(
-    true_N: Float[Tensor, "N"], twins_NT: Float[Tensor, "N T"], present_NT: Bool[Tensor, "N T"]
+    true_N: Float[Tensor, N], twins_NT: Float[Tensor, "N T"], present_NT: Bool[Tensor, "N T"]
 ) -> Float[Tensor, ""] | None:
     """A text against its own false twins: mean of -log softmax([true, twins])[true]."""
     judged = present_NT.any(1)

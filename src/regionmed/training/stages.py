@@ -16,12 +16,18 @@ from regionmed.model.config import ModelConfig
 
 # name of a term -> what a corpus must hold for it
 LOSSES = {
-    "global": "a text of the whole picture",  # picture against texts
-    "joined": "regions and a text of the whole picture",  # picture moved by its regions, against texts
-    "region": "labelled regions",  # region against the label vocabulary
-    "caption": "regions with texts",  # region against the region texts of the batch
-    "hard": "texts with false twins",  # region and picture texts against their false twins
-    "ground": "labelled regions",  # text against the cells of the dense map
+    # picture against texts
+    "global": "a text of the whole picture",
+    # picture moved by its regions, against texts
+    "joined": "regions and a text of the whole picture",
+    # region against the label vocabulary
+    "region": "labelled regions",
+    # region against the region texts of the batch
+    "caption": "regions with texts",
+    # region and picture texts against their false twins
+    "hard": "texts with false twins",
+    # text against the cells of the dense map
+    "ground": "labelled regions",
 }
 PARTS = ("trunk", "heads", "roi")  # of the model: see train.py, `parts`
 
@@ -84,5 +90,7 @@ def _known(stage: str, what: str, given: tuple[str, ...], known: tuple[str, ...]
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else f"; it is one of {', '.join(known)}"
+            hint = (
+                f"; did you mean '{close[0]}'?" if close else f"; it is one of {', '.join(known)}"
+            )
             raise RecipeError(f"stage '{stage}' has no {what} '{name}'{hint}")

@@ -1,0 +1,196 @@
+"""What one step sees: pictures, views, regions and texts, drawn from (seed, step) alone.
+
+Nothing is remembered from step to step, so a resumed run draws what the undisturbed one would.
+Sets are drawn by the square root of their size, pictures of a set evenly, regions of a picture by
+the square root of their label's rarity.
+B pictures · R regions · Q texts a picture · M text columns
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
+from regionmed.geometry import Placement
+from regionmed.training.examples import Example, Examples, RegionExample
+from regionmed.training.views import ViewCache
+
+QUERIES = 3  # texts a picture that are asked for their place: two it has, one it has not
+TWINS = 3  # false twins a text
+WRITTEN_NEGATIVES = 256  # captions of other pictures that join the text columns
+MASK_SHARE = 0.3  # of the regions with a mask are read by it
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's inputs; text fields are numbers of the text bank.
+
+    early_BCHW     as cached          boxes_BR4, present_BR, cover_BRHW   regions, padded
+    labels, weights, captions, twins  one entry a present region, in row order
+    """
+
+    early_BCHW: Tensor
+    boxes_BR4: Tensor
+    present_BR: Tensor
+    cover_BRHW: Tensor
+    picture_texts: list[int | None]  # one a picture, None where it has no text
+    text_columns: list[int]  # unique texts: first those of the batch, then others' captions
+    own_columns: int  # how many of them are the batch's
+    positive_BM: Tensor  # bool
+    picture_twins: list[tuple[int, ...]]
+    labels: list[int]
+    weights: Tensor
+    captions: list[int | None]
+    twins: list[tuple[int, ...]]
+    queries_BQ: Tensor  # int64 text numbers
+    query_cover_BQHW: Tensor
+    query_present_BQ: Tensor
+
+
+class Drawer:
+    """Draws steps from examples and their views."""
+
+    def __init__(
+        self, examples: Examples, views: ViewCache, batch: int, regions: int, seed: int, grid: int
+    ) -> None:
+        self.examples, self.views, self.grid = examples, views, grid
+        self.batch, self.regions, self.seed = batch, regions, seed
+        self._captions = [i for i, item in enumerate(examples.items) if item.written]
+
+    def step(self, number: int, needs_regions: bool, needs_texts: bool) -> Step:
+        """The inputs of a step; pictures that could feed no term of the stage are not drawn."""
+        chance = np.random.default_rng((self.seed, 7, number))
+        picks = self._pick(chance, needs_regions, needs_texts)
+        items = [self.examples.items[pick] for pick in picks]
+        seen = [int(chance.integers(self.views.count)) for _ in picks]
+        mirrored = [self.views.mirrored(p, v) for p, v in zip(picks, seen, strict=True)]
+        placements = [self.views.placement(p, v) for p, v in zip(picks, seen, strict=True)]
+        chosen = [self._regions(item, chance) for item in items]
+        boxes = [
+            boxes_to_unit([item.record.regions[r.row].box for r in few], placement)
+            for item, few, placement in zip(items, chosen, placements, strict=True)
+        ]
+        boxes_BR4, present_BR = pad_boxes(boxes)
+        flat = [(r, bad) for few, bad in zip(chosen, mirrored, strict=True) for r in few]
+        return Step(
+            early_BCHW=self.views.early(list(zip(picks, seen, strict=True))),
+            boxes_BR4=boxes_BR4,
+            present_BR=present_BR,
+            cover_BRHW=self._masks(items, chosen, placements, present_BR.shape[1], chance),
+            **self._texts(items, chance),
+            picture_twins=[_some(item.twins, TWINS, chance) for item in items],
+            labels=[region.label for region, _ in flat],
+            weights=torch.tensor([region.weight**0.5 for region, _ in flat]),
+            captions=[None if bad else region.text for region, bad in flat],
+            twins=[() if bad else _some(region.twins, TWINS, chance) for region, bad in flat],
+            **self._queries(items, placements, chance),
+        )
+
+    def _pick(
+        self, chance: np.random.Generator, needs_regions: bool, needs_texts: bool
+    ) -> list[int]:
+        key = (needs_regions, needs_texts)
+        if not hasattr(self, "_pools"):
+            self._pools: dict[tuple[bool, bool], tuple[NDArray, NDArray]] = {}
+        if key not in self._pools:
+            usable = [
+                i
+                for i, item in enumerate(self.examples.items)
+                if (needs_regions and item.regions) or (needs_texts and item.texts)
+            ]
+            sets = [self.examples.items[i].record.set for i in usable]
+            sizes = {name: sets.count(name) for name in set(sets)}
+            weight = np.array([sizes[name] ** -0.5 for name in sets])
+            self._pools[key] = np.array(usable), weight / weight.sum()
+        usable_rows, share = self._pools[key]
+        size = min(self.batch, len(usable_rows))
+        return chance.choice(usable_rows, size, replace=False, p=share).tolist()
+
+    def _regions(self, item: Example, chance: np.random.Generator) -> list[RegionExample]:
+        if len(item.regions) <= self.regions:
+            return list(item.regions)
+        weight = np.array([region.weight**0.5 for region in item.regions])
+        rows = chance.choice(
+            len(item.regions), self.regions, replace=False, p=weight / weight.sum()
+        )
+        return [item.regions[row] for row in sorted(rows)]
+
+    def _masks(
+        self,
+        items: list[Example],
+        chosen: list[list[RegionExample]],
+        placements: list[Placement],
+        most: int,
+        chance: np.random.Generator,
+    ) -> Tensor:
+        cover = np.zeros((len(items), most, self.grid, self.grid), np.float32)
+        for b, (item, few, placement) in enumerate(zip(items, chosen, placements, strict=True)):
+            for r, example in enumerate(few):
+                region = item.record.regions[example.row]
+                if region.mask is not None and chance.random() < MASK_SHARE:
+                    cover[b, r] = cell_coverage(region, placement, self.grid)
+        return torch.from_numpy(cover)
+
+    def _texts(self, items: list[Example], chance: np.random.Generator) -> dict:
+        texts = [
+            item.texts[int(chance.integers(len(item.texts)))] if item.texts else None
+            for item in items
+        ]
+        meanings: dict[int, set[str]] = {}
+        for item, text in zip(items, texts, strict=True):
+            if text is not None:
+                meanings.setdefault(text, set()).add(item.meaning)
+        own = len(meanings)
+        if self._captions and any(item.written for item in items):
+            count = min(WRITTEN_NEGATIVES, len(self._captions))
+            for row in chance.choice(self._captions, count, replace=False):
+                other = self.examples.items[row]
+                meanings.setdefault(other.texts[0], set()).add(other.meaning)
+        positive = [
+            [text is not None and item.meaning in meaning for meaning in meanings.values()]
+            for item, text in zip(items, texts, strict=True)
+        ]
+        return {
+            "picture_texts": texts,
+            "text_columns": list(meanings),
+            "own_columns": own,
+            "positive_BM": torch.tensor(positive, dtype=torch.bool).view(len(items), -1),
+        }
+
+    def _queries(
+        self, items: list[Example], placements: list[Placement], chance: np.random.Generator
+    ) -> dict:
+        numbers = np.zeros((len(items), QUERIES), np.int64)
+        present = np.zeros((len(items), QUERIES), bool)
+        cover = np.zeros((len(items), QUERIES, self.grid, self.grid), np.float32)
+        for b, (item, placement) in enumerate(zip(items, placements, strict=True)):
+            labels = sorted({region.label for region in item.regions})
+            if not labels:
+                continue
+            asked = chance.permutation(labels)[: QUERIES - 1].tolist()
+            for q, label in enumerate(asked):
+                for region in item.regions:
+                    if region.label == label:
+                        shown = cell_coverage(item.record.regions[region.row], placement, self.grid)
+                        np.maximum(cover[b, q], shown, out=cover[b, q])
+            absent = [label for label in self.examples.vocabulary if label not in labels]
+            if absent:
+                asked.append(int(chance.choice(absent)))
+            numbers[b, : len(asked)] = asked
+            present[b, : len(asked)] = True
+        return {
+            "queries_BQ": torch.from_numpy(numbers),
+            "query_cover_BQHW": torch.from_numpy(cover),
+            "query_present_BQ": torch.from_numpy(present),
+        }
+
+
+def _some(twins: tuple[int, ...], count: int, chance: np.random.Generator) -> tuple[int, ...]:
+    if len(twins) <= count:
+        return twins
+    return tuple(twins[row] for row in chance.choice(len(twins), count, replace=False))

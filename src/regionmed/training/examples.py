@@ -1,0 +1,155 @@
+"""Records as a training step needs them: numbers of texts and labels beside each place.
+
+A label is known by its phrase: two sets that say "left lung" share it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regionmed.corpus.describe import region_phrase
+from regionmed.corpus.shards import Corpus
+from regionmed.errors import RecipeError
+from regionmed.record import Record
+from regionmed.training.stages import LOSSES, Recipe
+from regionmed.training.texts import TextBank
+
+_SIDE_WORDS = re.compile(r"\b(left|right|upper|lower|superior|inferior|bilateral)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionExample:
+    """One region; all integers are text numbers, but `row` (its place in record.regions)."""
+
+    row: int
+    label: int  # number of the label's phrase
+    weight: float  # rarity of its label in its set, mean 1 over the set's labels
+    text: int | None  # phrase with place and size
+    twins: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One picture that may be trained on."""
+
+    corpus: int  # which of the run's corpora
+    row: int  # which record of it
+    record: Record
+    texts: tuple[int, ...]  # texts of the whole picture, any of them true
+    meaning: str  # pictures of one meaning are positives of each other's texts
+    written: bool  # whether a person wrote the text
+    twins: tuple[int, ...]  # false twins of the first text
+    regions: tuple[RegionExample, ...]
+    mirror_x: bool
+    mirror_y: bool
+
+
+@dataclass
+class Examples:
+    """All examples of a run, their texts, and what a draw needs to know of sets and labels."""
+
+    items: list[Example] = field(default_factory=list)
+    bank: TextBank = field(default_factory=TextBank)
+    vocabulary: list[int] = field(default_factory=list)  # text numbers of all label phrases
+    set_labels: dict[str, list[int]] = field(default_factory=dict)  # set -> its labels' numbers
+
+
+def gather(corpora: Sequence[Corpus]) -> Examples:
+    """The training rows of the corpora; rows with `exclude` or without a picture are left out."""
+    examples = Examples()
+    for number, corpus in enumerate(corpora):
+        kept = [
+            (row, record)
+            for row, record in enumerate(corpus)
+            if record.split == "train" and record.exclude is None and record.frame is not None
+        ]
+        counts = Counter((r.set, region.label) for _, r in kept for region in r.regions)
+        for row, record in kept:
+            phrases = corpus.phrases.get(record.set, {})
+            examples.items.append(_example(number, row, record, phrases, counts, examples.bank))
+    vocabulary: dict[int, None] = {}
+    for example in examples.items:
+        for region in example.regions:
+            vocabulary.setdefault(region.label)
+            labels = examples.set_labels.setdefault(example.record.set, [])
+            if region.label not in labels:
+                labels.append(region.label)
+    examples.vocabulary = list(vocabulary)
+    return examples
+
+
+def check_feeds(recipe: Recipe, examples: Examples) -> None:
+    """Refuse a recipe with a term that these examples cannot feed."""
+    items = examples.items
+    if len(items) < recipe.batch_size:
+        raise RecipeError(
+            f"recipe '{recipe.name}' draws {recipe.batch_size} pictures a step, the corpora have "
+            f"{len(items)} training pictures; give more, or a recipe with a smaller batch_size"
+        )
+    feeds = {
+        "global": any(item.texts for item in items),
+        "joined": any(item.texts and item.regions for item in items),
+        "region": len(examples.vocabulary) > 1,
+        "caption": any(region.text is not None for item in items for region in item.regions),
+        "hard": any(item.twins or any(r.twins for r in item.regions) for item in items),
+        "ground": bool(examples.vocabulary),
+    }
+    for stage in recipe.stages:
+        for loss in stage.losses:
+            if not feeds[loss]:
+                raise RecipeError(
+                    f"stage '{stage.name}' has the loss '{loss}', which needs {LOSSES[loss]}; the "
+                    "training rows have none (region: at least two labels)"
+                )
+
+
+def _example(
+    corpus: int,
+    row: int,
+    record: Record,
+    phrases: Mapping[str, str],
+    counts: Mapping[tuple[str, str], int],
+    bank: TextBank,
+) -> Example:
+    texts = record.texts
+    labels_in_set = [count for (name, _), count in counts.items() if name == record.set]
+    said: list[str] = []
+    if texts.caption:
+        said = [texts.caption]
+    elif texts.summary:
+        said = [texts.summary]
+        if len(record.labels) == 1:
+            said.append(_phrase(record.labels[0], record, phrases))
+    mean_rarity = sum(1 / count for count in labels_in_set) / max(len(labels_in_set), 1)
+    regions = tuple(
+        RegionExample(
+            row=number,
+            label=bank.add(_phrase(region.label, record, phrases)),
+            weight=1 / counts[record.set, region.label] / mean_rarity,
+            text=bank.add(region.text) if region.text else None,
+            twins=tuple(bank.add_all(twin.text for twin in region.negatives)),
+        )
+        for number, region in enumerate(record.regions)
+    )
+    words = " ".join([*said, *(region.label for region in record.regions)])
+    sideless = not texts.caption and not _SIDE_WORDS.search(words)
+    return Example(
+        corpus=corpus,
+        row=row,
+        record=record,
+        texts=tuple(bank.add_all(said)),
+        meaning=texts.caption or f"{record.set}: {texts.summary}",
+        written=bool(texts.caption),
+        twins=tuple(bank.add_all(twin.text for twin in texts.negatives)),
+        regions=regions,
+        mirror_x=sideless,
+        # only under a microscope is up as good as down
+        mirror_y=sideless and record.modality == "microscopy",
+    )
+
+
+def _phrase(label: str, record: Record, phrases: Mapping[str, str]) -> str:
+    return region_phrase(label, record.modality, phrases.get(label))

@@ -1,8 +1,8 @@
 """The door out: what a checkpoint says about a picture, a box in it, or a text.
 
 `ask` ranks sentences and indexed regions for a picture or a box; `find` ranks indexed entries for a
-text, a picture or a box. All places are in file pixels. A score is the cosine of two embeddings, -1 to
-1, called similarity: it orders answers, and is no probability that one of them is true.
+text, a picture or a box. All places are in file pixels. A score is the cosine of two embeddings,
+-1 to 1, called similarity: it orders answers, and is no probability that one of them is true.
 
 K queries · S sentences · E embedding
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionmed.corpus.pixels import Picture
+from regionmed.corpus.pixels import Picture, read_picture
 from regionmed.errors import FrameError, UsageError
 from regionmed.geometry import Box, Frame
 from regionmed.search.index import Entry, Index
@@ -66,7 +66,9 @@ class Answer:
     frame: Frame
     box: Box | None  # file pixels; None: the whole picture
     sentences: tuple[Sentence, ...]
-    matches: tuple[Match, ...]  # regions for a box, pictures for a whole picture; empty without index
+    matches: tuple[
+        Match, ...
+    ]  # regions for a box, pictures for a whole picture; empty without index
 
     def as_row(self) -> dict[str, Any]:
         """JSON types, places in file pixels."""
@@ -94,8 +96,8 @@ def ask(
     """The `top` best sentences and most similar entries for a box, or for the whole picture.
 
     Sentences are `phrases` if given, else those of the index, else those the model was trained on.
-    Raises UsageError where there are none, StaleIndexError for another checkpoint's index, FrameError
-    for a box that is not inside the picture.
+    Raises UsageError where there are none, StaleIndexError for another checkpoint's index,
+    FrameError for a box that is not inside the picture.
     """
     if index is not None:
         index.check_model(model)
@@ -130,6 +132,24 @@ def find(
     return _matches(index, model.encode_text([text])[0], top, regions=None)
 
 
+def picture_at(path: Path) -> Picture:
+    """The picture in a file; UsageError without such a file, CorpusError where it is none."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"picture '{path}' cannot be opened: {error.strerror}") from error
+    return read_picture(data, path.name)
+
+
+def parse_box(text: str, frame: Frame) -> Box:
+    """The box written as "x0,y0,x1,y1" in file pixels; FrameError as for box_in."""
+    try:
+        edges = [float(part) for part in text.split(",")]
+    except ValueError:
+        edges = []
+    return box_in(frame, edges)
+
+
 def box_in(frame: Frame, edges: Sequence[float]) -> Box:
     """The box with these four edges, x0 y0 x1 y1 in file pixels of `frame`.
 
@@ -142,7 +162,8 @@ def box_in(frame: Frame, edges: Sequence[float]) -> Box:
     named = f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
     if x0 >= x1 or y0 >= y1:
         raise FrameError(
-            f"{named} has no area: it needs x0 < x1 and y0 < y1, corners and not width and height; {size}"
+            f"{named} has no area: it needs x0 < x1 and y0 < y1, two corners and not a corner "
+            f"with width and height; {size}"
         )
     box = Box(x0, y0, x1, y1, frame)
     if not box.is_inside():
@@ -151,7 +172,7 @@ def box_in(frame: Frame, edges: Sequence[float]) -> Box:
 
 
 def read_phrases(path: Path) -> list[str]:
-    """The sentences of a text file, one a line; UsageError where it cannot be read or holds none."""
+    """The sentences of a text file, one a line; UsageError where it holds none."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -178,7 +199,8 @@ def _sentences(
     texts = list(model.phrases if phrases is None else phrases)
     if not texts:
         raise UsageError(
-            f"there is no sentence to choose from: '{model.name}' carries none; give --phrases FILE or --index"
+            f"there is no sentence to choose from, '{model.name}' carries none: "
+            "give --phrases FILE or --index INDEX"
         )
     return texts, model.encode_text(texts)
 

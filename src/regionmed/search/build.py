@@ -32,18 +32,18 @@ from regionmed.search.thumbnails import picture_thumbnail, region_thumbnail
 if TYPE_CHECKING:
     from regionmed.model.region_clip import RegionClip
 
-CHUNK = 64  # pictures, or texts, handed to the model at a time
+CHUNK = 64  # pictures, or sentences, handed to the model at a time
 THUMBNAILS = pa.schema([("jpeg", pa.binary())])
 
 
 def build_index(
     model: RegionClip, corpora: Sequence[Corpus], out: Path, *, source: str, track: Track = silent
 ) -> Index:
-    """Embed all pictures and regions of the corpora, those with `exclude` left out, into folder `out`.
+    """Embed all pictures and regions of the corpora, but those with `exclude`, into folder `out`.
 
-    `source` is the name or path the model was loaded from; the index remembers it. A finished index
-    that already lies at `out` is replaced once the new one is complete; anything else there is refused
-    with UsageError and left as it is. CorpusError where no picture is left to index.
+    `source` is the name or path the model was loaded from; the index remembers it. A finished
+    index that already lies at `out` is replaced once the new one is complete; anything else there
+    is refused with UsageError and left as it is. CorpusError where no picture is left to index.
     """
     _check_target(out)
     aside = out.with_name(f".{out.name}.partial")
@@ -51,19 +51,18 @@ def build_index(
     aside.mkdir(parents=True)
     try:
         gathered = _Gathered(model, dict.fromkeys(model.phrases))
-        with pa.OSFile(str(aside / "thumbnails.arrow"), "wb") as file:
-            with pa.ipc.new_file(file, THUMBNAILS) as thumbnails:
-                for corpus in corpora:
-                    gathered.add_corpus(corpus, thumbnails, track)
-        counts = gathered.write(aside)
+        with pa.ipc.new_file(str(aside / "thumbnails.arrow"), THUMBNAILS) as thumbnails:
+            for corpus in corpora:
+                gathered.add_corpus(corpus, thumbnails, track)
+        counts = gathered.write(aside, track)
         manifest = {
             "index_layout": LAYOUT,
             "model": {
                 "name": model.name,
                 "source": _seen_from(out, source),
                 "fingerprint": model.fingerprint,
-                "image_size": model.config.image_size,
-                "embedding_dim": model.config.embedding_dim,
+                "image_size": model.image_size,
+                "embedding_dim": model.embedding_dim,
             },
             "corpora": [{"name": c.folder.name, "fingerprint": c.fingerprint} for c in corpora],
             **counts,
@@ -77,18 +76,16 @@ def build_index(
 
 @dataclass
 class _Gathered:
-    """Rows, vectors and sentences of the entries seen so far; `sentences` is a set in order."""
+    """Rows, vectors (n, E) and sentences of the entries seen so far; sentences keep their order."""
 
     model: RegionClip
     sentences: dict[str, None]
     rows: list[dict[str, Any]] = field(default_factory=list)
-    vectors_1E: list[NDArray[np.float32]] = field(default_factory=list)
+    vectors: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def add_corpus(
-        self, corpus: Corpus, thumbnails: pa.RecordBatchWriter, track: Track
-    ) -> None:
+    def add_corpus(self, corpus: Corpus, thumbnails: pa.RecordBatchWriter, track: Track) -> None:
         """Embed a corpus; thumbnails go to the file as they come, the rest is kept."""
-        cache = open_picture_cache(corpus, self.model.config.image_size, track)
+        cache = open_picture_cache(corpus, self.model.image_size, track)
         usable = [(i, r) for i, r in enumerate(corpus) if r.exclude is None and r.frame is not None]
         title = f"index {corpus.folder.name}"
         for chunk in _chunks(track(usable, title, len(usable))):
@@ -100,27 +97,30 @@ class _Gathered:
                 picture = corpus.picture(i)
                 jpegs.append(picture_thumbnail(picture))
                 jpegs += [region_thumbnail(picture, region.box) for region in record.regions]
-                self.vectors_1E += [embedded.images[n][None], *embedded.regions[n][:, None]]
-                self.rows += _rows(record, corpus, first=len(self.rows))
+                self.vectors += [embedded.images[n][None], embedded.regions[n]]
+                self.rows += _rows(record, first=len(self.rows))
                 self.sentences |= dict.fromkeys(_texts(record, corpus))
             thumbnails.write_batch(pa.record_batch([pa.array(jpegs, pa.binary())], THUMBNAILS))
 
-    def write(self, folder: Path) -> dict[str, int]:
+    def write(self, folder: Path, track: Track) -> dict[str, int]:
         """Write vectors, entries and sentences; returns their counts."""
         if not self.rows:
             raise CorpusError(
                 "no picture to index: every record of the corpus is excluded or has no picture"
             )
         texts = list(self.sentences)
-        encoded = [self.model.encode_text(texts[i : i + CHUNK]) for i in range(0, len(texts), CHUNK)]
-        no_text_0E = np.zeros((0, self.model.config.embedding_dim), np.float32)
+        parts = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        encoded = [self.model.encode_text(part) for part in track(parts, "sentences", len(parts))]
+        no_sentence_0E = np.zeros((0, self.model.embedding_dim), np.float32)
         vectors = {
-            "entries_NE": np.concatenate(self.vectors_1E).astype(np.float32),
-            "sentences_SE": np.concatenate([no_text_0E, *encoded]).astype(np.float32),
+            "entries_NE": np.concatenate(self.vectors),
+            "sentences_SE": np.concatenate([no_sentence_0E, *encoded]),
         }
         save_file(vectors, folder / "vectors.safetensors")
         pq.write_table(pa.Table.from_pylist(self.rows, ENTRIES), folder / "entries.parquet")
-        pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), folder / "sentences.parquet")
+        pq.write_table(
+            pa.table({"text": pa.array(texts, pa.string())}), folder / "sentences.parquet"
+        )
         pictures = sum(row["region"] is None for row in self.rows)
         return {
             "pictures": pictures,
@@ -129,7 +129,7 @@ class _Gathered:
         }
 
 
-def _rows(record: Record, corpus: Corpus, first: int) -> Iterator[dict[str, Any]]:
+def _rows(record: Record, first: int) -> Iterator[dict[str, Any]]:
     """The picture's row, then one a region; `first` is the number of the picture's row."""
     assert record.frame is not None  # only records with a picture come here
     shared = {
@@ -141,7 +141,8 @@ def _rows(record: Record, corpus: Corpus, first: int) -> Iterator[dict[str, Any]
         "width": record.frame.width,
         "height": record.frame.height,
     }
-    yield shared | {"label": ", ".join(record.labels) or None, "phrase": record.texts.summary}
+    labels = ", ".join(record.labels) or None
+    yield shared | {"region": None, "label": labels, "phrase": record.texts.summary}
     for number, region in enumerate(record.regions):
         yield shared | {
             "region": number,
@@ -152,7 +153,7 @@ def _rows(record: Record, corpus: Corpus, first: int) -> Iterator[dict[str, Any]
 
 
 def _texts(record: Record, corpus: Corpus) -> Iterator[str]:
-    """Sentences of a record that may answer a question: its labels' phrases, region texts, summary."""
+    """What a record lends to answers: its labels' phrases, its region texts, its summary."""
     phrases = corpus.phrases.get(record.set, {})
     for region in record.regions:
         yield region_phrase(region.label, record.modality, phrases.get(region.label))
@@ -190,5 +191,6 @@ def _put_in_place(aside: Path, out: Path) -> None:
 
 
 def _seen_from(out: Path, source: str) -> str:
-    # relative, so that a folder holding run and index can be moved; names of models stay as they are
-    return os.path.relpath(Path(source).resolve(), out.resolve()) if Path(source).exists() else source
+    # relative, so that a folder holding both run and index can be moved; a model's name stays
+    path = Path(source)
+    return os.path.relpath(path.resolve(), out.resolve()) if path.exists() else source

@@ -2,13 +2,13 @@
 
     INDEX/
       vectors.safetensors   entries_NE, sentences_SE: float32, rows of length 1
-      entries.parquet       a row for every row of entries_NE: record, region, label, box in file pixels
-      sentences.parquet     a text for every row of sentences_SE
-      thumbnails.arrow      a JPEG for every row of entries_NE (thumbnails.py)
+      entries.parquet       a row for each row of entries_NE: record, label, box in file pixels
+      sentences.parquet     a text for each row of sentences_SE
+      thumbnails.arrow      a JPEG for each row of entries_NE (thumbnails.py)
       manifest.json         written last: the checkpoint's fingerprint, the corpora, the counts
 
-Search is exact: one matrix product. 20,000 regions by 384 numbers are 30 MB and take milliseconds on
-one core, so a search library would bring a dependency and approximate answers, and save nothing.
+Search is exact: one matrix product. 20,000 regions by 384 numbers are 30 MB and take milliseconds
+on one core, so a search library would bring a dependency and approximate answers for nothing.
 
 N indexed entries · S sentences · E embedding
 """
@@ -98,9 +98,9 @@ class Index:
         """Raise StaleIndexError unless this index was made with exactly this checkpoint."""
         if model.fingerprint != self.fingerprint:
             raise StaleIndexError(
-                f"index '{self.folder}' was made with checkpoint {self.fingerprint[:12]}, but '{model.name}' "
-                f"is {model.fingerprint[:12]}; give the checkpoint it was made with, or run "
-                "'regionmed index' again with this one"
+                f"index '{self.folder}' was made with checkpoint {self.fingerprint[:12]}, "
+                f"but '{model.name}' is {model.fingerprint[:12]}; give the checkpoint it was made "
+                "with, or run 'regionmed index' again with this one"
             )
 
 

@@ -1,7 +1,7 @@
 """Small JPEG pictures an index carries, so that its hits can be shown without the corpus.
 
 A whole picture is scaled to at most PICTURE_SIDE pixels. A region is shown in its surroundings: the
-`view` of its box, a square-ish window in file pixels, cut at the frame and scaled to at most CROP_SIDE.
+`view` of its box, a window in file pixels inside the frame, scaled to at most CROP_SIDE.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import io
 
 from PIL import Image
 
-from regionmed.geometry import Box, Frame
+from regionmed.geometry import Box
 
-PICTURE_SIDE = 384  # pixels, longest side of a whole picture's thumbnail
+PICTURE_SIDE = 512  # pixels, longest side of a whole picture's thumbnail
 CROP_SIDE = 192  # pixels, longest side of a region's thumbnail
 SURROUNDINGS = 2.0  # a view is this many times as wide as the longer side of its box
 SMALLEST_VIEW = 48.0  # file pixels: a cell of 9 px is not blown up into a blur
@@ -20,7 +20,7 @@ JPEG_QUALITY = 85
 
 
 def view(box: Box) -> Box:
-    """The window in which a region is shown: whole file pixels, inside the frame, around the box."""
+    """The window in which a region is shown, in whole file pixels, inside the frame."""
     side = max(SURROUNDINGS * max(box.width, box.height), SMALLEST_VIEW)
     x0, x1 = _span(box.centre[0], side, box.frame.width)
     y0, y1 = _span(box.centre[1], side, box.frame.height)
@@ -38,13 +38,8 @@ def region_thumbnail(picture: Image.Image, box: Box) -> bytes:
     return _jpeg(picture.crop((x0, y0, x1, y1)), CROP_SIDE)
 
 
-def picture_scale(frame: Frame) -> float:
-    """Thumbnail pixels a file pixel in `picture_thumbnail`, never above 1."""
-    return min(1.0, PICTURE_SIDE / max(frame.width, frame.height))
-
-
 def _span(centre: float, side: float, length: int) -> tuple[float, float]:
-    # moved back inside the frame rather than cut, so that regions at an edge keep their surroundings
+    # moved back inside the frame rather than cut: regions at an edge keep their surroundings
     side = min(float(round(side)), float(length))
     start = min(max(float(round(centre - side / 2)), 0.0), length - side)
     return start, start + side

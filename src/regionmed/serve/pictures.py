@@ -7,7 +7,9 @@ H W height and width of the file's frame, in pixels
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 import secrets
 import threading
 from collections import OrderedDict
@@ -28,11 +30,19 @@ NAME = "the picture"  # stands in messages instead of a file name
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which values are shown from black to white, after rescale; `function` as in PS3.3 C.11.2.1."""
+    """The values shown from black to white, after rescale; functions of PS3.3 C.11.2.1."""
 
     center: float
     width: float
     function: str = "LINEAR"
+
+    def __post_init__(self) -> None:
+        least = 1.0 if self.function == "LINEAR" else 0.0  # PS3.3 C.11.2.1.2.1
+        if not math.isfinite(self.center) or not self.width > 0 or self.width < least:
+            raise UsageError(
+                f"a {self.function} window needs a finite centre and a width of 1 or more, "
+                f"got centre {self.center:g} and width {self.width:g}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +50,7 @@ class OpenPicture:
     """A picture as it was opened, and the bytes it came from."""
 
     id: str
+    sha256: str  # of the bytes
     data: bytes
     picture: Picture
     window: Window | None  # what it opened with; None where it has 8 bits a channel and no window
@@ -51,8 +62,8 @@ class OpenPicture:
         Image.fromarray(self.picture.pixels).save(encoded, "PNG", compress_level=1)
         return encoded.getvalue()
 
-    def values_HW(self) -> NDArray[np.float32]:
-        """Grey values after rescale, before any window; UsageError where the picture has none."""
+    def values(self) -> NDArray[np.float32]:
+        """Grey values (H, W) after rescale, before any window; UsageError where there are none."""
         if self.window is None:
             raise UsageError("this picture has 8 bits a channel and no values beneath them")
         return grey_values(self.data, NAME, self.picture.applied).astype("<f4")
@@ -74,6 +85,7 @@ class OpenPicture:
         frame, window, applied = self.picture.frame, self.window, self.picture.applied
         return {
             "id": self.id,
+            "sha256": self.sha256,
             "width": frame.width,
             "height": frame.height,
             "colour": self.picture.pixels.ndim == 3,
@@ -91,9 +103,10 @@ class OpenPictures:
         self._lock = threading.Lock()
 
     def open(self, data: bytes) -> OpenPicture:
-        """Read PNG, JPEG, DICOM or another picture; CorpusError, in one sentence, where it is none."""
+        """Read PNG, JPEG, DICOM or another picture; CorpusError where it is none."""
         picture = read_picture(data, NAME)
-        opened = OpenPicture(secrets.token_hex(8), data, picture, _window(data, picture))
+        sha256 = hashlib.sha256(data).hexdigest()
+        opened = OpenPicture(secrets.token_hex(8), sha256, data, picture, _window(data, picture))
         with self._lock:
             self._pictures[opened.id] = opened
             while len(self._pictures) > KEPT:
@@ -110,7 +123,9 @@ class OpenPictures:
 
 def _window(data: bytes, picture: Picture) -> Window | None:
     applied = picture.applied
-    if applied["format"] != "DICOM" or "inverted" not in applied:  # only grey DICOM says its polarity
+    if (
+        applied["format"] != "DICOM" or "inverted" not in applied
+    ):  # only grey DICOM says its polarity
         return None
     if "window" in applied:
         step = applied["window"]

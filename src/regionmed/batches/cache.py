@@ -69,17 +69,18 @@ class PictureCache:
 
 
 def open_picture_cache(corpus: Corpus, size: int, track: Track = silent) -> PictureCache:
-    """The cache of this corpus at this size, built when it is not there yet."""
+    """The cache of this corpus (or view of one) at this size, built when it is not there yet."""
     frames = tuple(record.frame for record in corpus)
+    whole = corpus.whole
     folder = corpus.folder / "cache"
-    path = folder / f"pictures-{size}-{corpus.fingerprint[:12]}-{len(corpus)}.npy"
-    if corpus.view:  # a view of a corpus reads the rows of the whole
-        whole = open_picture_cache(corpus.whole, size, track)
-        return PictureCache(whole.pixels_NHWC[np.asarray(corpus.rows)], frames)
+    path = folder / f"pictures-{size}-{corpus.fingerprint[:12]}.npy"
     if not path.is_file():
         folder.mkdir(exist_ok=True)
-        _build(corpus, size, path, track)
-    return PictureCache(np.load(path, mmap_mode="r"), frames)
+        _build(whole, size, path, track)
+    pixels = np.load(path, mmap_mode="r")
+    if len(corpus) != len(whole):  # a view takes its own rows into memory
+        pixels = pixels[corpus.rows]
+    return PictureCache(pixels, frames)
 
 
 def _build(corpus: Corpus, size: int, path: Path, track: Track) -> None:

@@ -29,7 +29,7 @@ from regionmed.model.config import ModelConfig
 from regionmed.model.dense import DenseHead
 from regionmed.model.pyramid import Pyramid
 from regionmed.model.roi_processor import RegionReading, RoiProcessor
-from regionmed.model.towers import TowerReading, build_towers
+from regionmed.model.towers import OpenClipTower, TowerReading, build_towers
 from regionmed.record import Region
 
 Floats = NDArray[np.float32]
@@ -62,8 +62,13 @@ class Embedded:
 class RegionClip(nn.Module):
     """A CLIP whose image side can be asked about regions; without a region it is the plain CLIP."""
 
+    pixel_mean: Tensor  # float32 (1, 3, 1, 1), of 0..255
+    pixel_std: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.image_size: int  # pixels a side of the model frame
+        self.embedding_dim: int
         self.config = config
         self.name = "untrained"
         self.fingerprint = ""
@@ -73,7 +78,7 @@ class RegionClip(nn.Module):
         image_tower, text_tower = build_towers(config.image_tower, config.text_tower)
         self.image_tower: Any = image_tower
         self.text_tower: Any = text_tower
-        if config.image_tower.startswith("open_clip:"):
+        if isinstance(image_tower, OpenClipTower):
             self.image_size, self.embedding_dim = image_tower.image_size, image_tower.pooled_dim
             self.image_projection: nn.Module = nn.Identity()
             self.text_projection: nn.Module = nn.Identity()

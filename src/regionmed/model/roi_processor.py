@@ -115,7 +115,7 @@ class RoiProcessor(nn.Module):
         for level in pyramid:
             mean_BRC = roi_align(level, boxes_BR4, 1).flatten(2)
             if cover_BRHW is not None:
-                cover = F.adaptive_avg_pool2d(cover_BRHW, level.shape[-2:])
+                cover = F.adaptive_avg_pool2d(cover_BRHW, (level.shape[-2], level.shape[-1]))
                 masked = (cover.sum((2, 3)) > 0)[..., None]
                 mean_BRC = torch.where(masked, masked_mean(level, cover), mean_BRC)
             reads.append(mean_BRC)

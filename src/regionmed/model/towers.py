@@ -65,7 +65,7 @@ class Lite0Tower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        self.net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         self.net.load_state_dict(lite0_weights(self.net.state_dict()))
 
     def stem(self, images_BCHW: Tensor) -> Tensor:
@@ -90,14 +90,14 @@ class OpenClipTower(nn.Module):
 
     stem_is_frozen = False
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: Any) -> None:
         super().__init__()
-        self.clip: Any = clip
+        self.clip = clip
         preprocess = getattr(self.clip.visual, "preprocess_cfg", {})
         self.mean = tuple(preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN))
         self.std = tuple(preprocess.get("std", open_clip.OPENAI_DATASET_STD))
-        size = self.clip.visual.image_size
-        self.image_size = int(size[0] if isinstance(size, (tuple, list)) else size)
+        size: Any = self.clip.visual.image_size
+        self.image_size: int = int(size[0] if isinstance(size, (tuple, list)) else size)
         with torch.no_grad():
             probe = self.trunk(torch.zeros(1, 3, self.image_size, self.image_size))
         self.level_channels = tuple(level.shape[1] for level in probe.levels)
@@ -122,7 +122,9 @@ class MiniLmTower(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # the library stays quiet
         folder = minilm_folder()
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.net = AutoModel.from_pretrained(folder, local_files_only=True)
@@ -152,7 +154,9 @@ class OpenClipText(nn.Module):
         return clip.encode_text(self.tokenizer(texts).to(next(clip.parameters()).device))
 
 
-def build_towers(image: str, text: str) -> tuple[nn.Module, nn.Module]:
+def build_towers(
+    image: str, text: str
+) -> tuple[Lite0Tower | OpenClipTower, MiniLmTower | OpenClipText]:
     """The two towers by name, with their published weights."""
     if not image.startswith("open_clip:"):
         if (image, text) != ("lite0", "minilm"):

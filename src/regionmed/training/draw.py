@@ -8,11 +8,12 @@ B pictures · R regions · Q texts a picture · M text columns
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
@@ -94,22 +95,15 @@ class Drawer:
     def _pick(
         self, chance: np.random.Generator, needs_regions: bool, needs_texts: bool
     ) -> list[int]:
-        key = (needs_regions, needs_texts)
-        if not hasattr(self, "_pools"):
-            self._pools: dict[tuple[bool, bool], tuple[NDArray, NDArray]] = {}
-        if key not in self._pools:
-            usable = [
-                i
-                for i, item in enumerate(self.examples.items)
-                if (needs_regions and item.regions) or (needs_texts and item.texts)
-            ]
-            sets = [self.examples.items[i].record.set for i in usable]
-            sizes = {name: sets.count(name) for name in set(sets)}
-            weight = np.array([sizes[name] ** -0.5 for name in sets])
-            self._pools[key] = np.array(usable), weight / weight.sum()
-        usable_rows, share = self._pools[key]
-        size = min(self.batch, len(usable_rows))
-        return chance.choice(usable_rows, size, replace=False, p=share).tolist()
+        usable = [
+            row
+            for row, item in enumerate(self.examples.items)
+            if (needs_regions and item.regions) or (needs_texts and item.texts)
+        ]
+        sets = Counter(self.examples.items[row].record.set for row in usable)
+        weight = np.array([sets[self.examples.items[row].record.set] ** -0.5 for row in usable])
+        size = min(self.batch, len(usable))
+        return chance.choice(usable, size, replace=False, p=weight / weight.sum()).tolist()
 
     def _regions(self, item: Example, chance: np.random.Generator) -> list[RegionExample]:
         if len(item.regions) <= self.regions:
@@ -136,7 +130,7 @@ class Drawer:
                     cover[b, r] = cell_coverage(region, placement, self.grid)
         return torch.from_numpy(cover)
 
-    def _texts(self, items: list[Example], chance: np.random.Generator) -> dict:
+    def _texts(self, items: list[Example], chance: np.random.Generator) -> dict[str, Any]:
         texts = [
             item.texts[int(chance.integers(len(item.texts)))] if item.texts else None
             for item in items
@@ -164,7 +158,7 @@ class Drawer:
 
     def _queries(
         self, items: list[Example], placements: list[Placement], chance: np.random.Generator
-    ) -> dict:
+    ) -> dict[str, Any]:
         numbers = np.zeros((len(items), QUERIES), np.int64)
         present = np.zeros((len(items), QUERIES), bool)
         cover = np.zeros((len(items), QUERIES, self.grid, self.grid), np.float32)

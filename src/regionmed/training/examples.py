@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regionmed.corpus.describe import region_phrase
@@ -49,12 +49,19 @@ class Example:
 
 @dataclass
 class Examples:
-    """All examples of a run, their texts, and what a draw needs to know of sets and labels."""
+    """All examples of a run and their texts."""
 
     items: list[Example] = field(default_factory=list)
     bank: TextBank = field(default_factory=TextBank)
     vocabulary: list[int] = field(default_factory=list)  # text numbers of all label phrases
-    set_labels: dict[str, list[int]] = field(default_factory=dict)  # set -> its labels' numbers
+
+    def sentences(self) -> tuple[str, ...]:
+        """What a trained model may answer: label phrases and rule-made texts, no person's words."""
+        true = set(self.vocabulary)
+        for item in self.items:
+            if not item.written:
+                true.update(item.texts)
+        return tuple(text for text, number in self.bank.numbers.items() if number in true)
 
 
 def gather(corpora: Sequence[Corpus]) -> Examples:
@@ -66,17 +73,14 @@ def gather(corpora: Sequence[Corpus]) -> Examples:
             for row, record in enumerate(corpus)
             if record.split == "train" and record.exclude is None and record.frame is not None
         ]
-        counts = Counter((r.set, region.label) for _, r in kept for region in r.regions)
+        rarity = _rarity(record for _, record in kept)
         for row, record in kept:
             phrases = corpus.phrases.get(record.set, {})
-            examples.items.append(_example(number, row, record, phrases, counts, examples.bank))
+            examples.items.append(_example(number, row, record, phrases, rarity, examples.bank))
     vocabulary: dict[int, None] = {}
     for example in examples.items:
         for region in example.regions:
             vocabulary.setdefault(region.label)
-            labels = examples.set_labels.setdefault(example.record.set, [])
-            if region.label not in labels:
-                labels.append(region.label)
     examples.vocabulary = list(vocabulary)
     return examples
 
@@ -111,11 +115,10 @@ def _example(
     row: int,
     record: Record,
     phrases: Mapping[str, str],
-    counts: Mapping[tuple[str, str], int],
+    rarity: Mapping[tuple[str, str], float],
     bank: TextBank,
 ) -> Example:
     texts = record.texts
-    labels_in_set = [count for (name, _), count in counts.items() if name == record.set]
     said: list[str] = []
     if texts.caption:
         said = [texts.caption]
@@ -123,12 +126,11 @@ def _example(
         said = [texts.summary]
         if len(record.labels) == 1:
             said.append(_phrase(record.labels[0], record, phrases))
-    mean_rarity = sum(1 / count for count in labels_in_set) / max(len(labels_in_set), 1)
     regions = tuple(
         RegionExample(
             row=number,
             label=bank.add(_phrase(region.label, record, phrases)),
-            weight=1 / counts[record.set, region.label] / mean_rarity,
+            weight=rarity[record.set, region.label],
             text=bank.add(region.text) if region.text else None,
             twins=tuple(bank.add_all(twin.text for twin in region.negatives)),
         )
@@ -149,6 +151,18 @@ def _example(
         # only under a microscope is up as good as down
         mirror_y=sideless and record.modality == "microscopy",
     )
+
+
+def _rarity(records: Iterable[Record]) -> dict[tuple[str, str], float]:
+    """1 / count of each (set, label), scaled so that the labels of a set have mean 1."""
+    counts = Counter((record.set, region.label) for record in records for region in record.regions)
+    inverse: dict[str, list[float]] = {}
+    for (name, _), count in counts.items():
+        inverse.setdefault(name, []).append(1 / count)
+    return {
+        (name, label): 1 / count / (sum(inverse[name]) / len(inverse[name]))
+        for (name, label), count in counts.items()
+    }
 
 
 def _phrase(label: str, record: Record, phrases: Mapping[str, str]) -> str:

@@ -8,8 +8,7 @@ from torch import Tensor
 from regionmed.model.region_clip import Reading, RegionClip
 from regionmed.model.roi_processor import RegionReading
 from regionmed.training.draw import Step
-from regionmed.training.losses import contrast as contrast
-from regionmed.training.losses import ground_loss, label_loss, twin_loss, two_way_contrast
+from regionmed.training.losses import contrast, ground_loss, label_loss, twin_loss, two_way_contrast
 
 
 class Terms:

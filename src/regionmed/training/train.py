@@ -242,10 +242,7 @@ def _finish(
                 parameter.copy_(state.average[name])
     model.eval()
     model.stage = recipe.stages[-1].name
-    phrases = [
-        text for text, number in examples.bank.numbers.items() if _is_phrase(examples, number)
-    ]
-    model.phrases = tuple(phrases)
+    model.phrases = examples.sentences()
     model.training_pictures = frozenset(
         item.record.sha256 for item in examples.items if item.record.sha256
     )
@@ -256,14 +253,3 @@ def _finish(
         "corpora": [corpus.fingerprint for corpus in corpora],
     }
     save_model(model, out / "model", made_from)
-
-
-def _is_phrase(examples: Examples, number: int) -> bool:
-    # sentences to answer with: what regions and pictures were called, never their false twins
-    if not hasattr(examples, "_true_texts"):
-        true = set(examples.vocabulary)
-        for item in examples.items:
-            if not item.written:
-                true.update(item.texts)
-        examples._true_texts = true  # type: ignore[attr-defined]
-    return number in examples._true_texts  # type: ignore[attr-defined]

@@ -1,6 +1,31 @@
-"""regionmed evaluate."""
+"""regionmed evaluate: a model against corpora, to scores.json and report.html."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 
-def command() -> None:
-    """Not built yet."""
-    raise NotImplementedError
+def command(
+    model: Annotated[
+        str, typer.Argument(help="A run folder, a checkpoint folder, or open_clip:NAME.")
+    ],
+    corpus: Annotated[list[Path], typer.Option(help="A corpus folder; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+) -> None:
+    """Score a model beside chance and controls, with intervals, and write a report."""
+    import regionmed
+    from regionmed.cli.progress import bar
+    from regionmed.evaluation.evaluate import REPORT, evaluate
+
+    corpora = [regionmed.open_corpus(folder) for folder in corpus]
+    scores = evaluate(regionmed.load(model), corpora, out, split, bar)
+    for score in scores:
+        if score.stratum == "all":
+            interval = f"[{score.low:.3f}, {score.high:.3f}]"
+            print(
+                f"{score.task:<22} {score.set:<20} {score.metric:<15} {score.value:.3f} {interval}"
+                f"  chance {score.chance:.3f}  n {score.n}"
+            )
+    print(f"{len(scores)} scores and the report: {out / REPORT}")

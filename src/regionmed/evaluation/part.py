@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,7 +107,7 @@ def _open(
         index for index, record in usable.items() if record.split == split and record.id not in seen
     )
     conditions = Conditions(
-        model=model.name,
+        model=spoken_name(model.name),
         weights=model.fingerprint,
         corpus=corpus.fingerprint,
         split=split,
@@ -121,6 +122,12 @@ def _open(
         phrases=corpus.phrases.get(name, {}),
         conditions=conditions,
     )
+
+
+def spoken_name(name: str) -> str:
+    """A model's name without the path of its folder, which is nobody's business elsewhere."""
+    kind, colon, place = name.rpartition(":")
+    return f"{kind}{colon}{Path(place).name}" if Path(place).is_dir() else name
 
 
 def _without_masks(record: Record) -> Record:

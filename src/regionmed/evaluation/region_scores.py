@@ -7,12 +7,12 @@ region must be read, and sets with one, where the whole picture is enough to ans
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from regionmed.evaluation.regions import RegionAnswers
-from regionmed.evaluation.score import Conditions, Score, score_of
+from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
 from regionmed.evaluation.statistics import (
     differences,
     macro_mean,
@@ -89,13 +89,6 @@ def pool_of(answers: Sequence[RegionAnswers]) -> Pool:
         groups=np.array(groups),
         strata=[names for one in answers for names in one.strata],
     )
-
-
-def joint_conditions(conditions: Sequence[Conditions]) -> Conditions:
-    """The conditions of a mean: fingerprints and remarks on leakage that differ stand together."""
-    corpora = "+".join(dict.fromkeys(each.corpus for each in conditions))
-    remarks = "; ".join(dict.fromkeys(each.leakage for each in conditions))
-    return replace(conditions[0], corpus=corpora, leakage=remarks)
 
 
 def _strata_in(answers: Sequence[RegionAnswers]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from regionmed.evaluation.statistics import Estimate
@@ -70,6 +70,13 @@ class Score:
 def score_of(estimate: Estimate, **rest: Any) -> Score:
     """A Score whose value and interval are an Estimate's; `rest` are the other fields."""
     return Score(value=estimate.value, low=estimate.low, high=estimate.high, **rest)
+
+
+def joint_conditions(conditions: Sequence[Conditions]) -> Conditions:
+    """The conditions of a mean: fingerprints and remarks on leakage that differ stand together."""
+    corpora = "+".join(dict.fromkeys(each.corpus for each in conditions))
+    remarks = "; ".join(dict.fromkeys(each.leakage for each in conditions))
+    return replace(conditions[0], corpus=corpora, leakage=remarks)
 
 
 def scores_json(scores: Sequence[Score]) -> str:

@@ -1,0 +1,97 @@
+"""evaluate: every task that fits, on every set of the corpora, to scores.json and report.html.
+
+Sets are opened one after another and their pictures encoded once; what tasks found is kept, pixels
+are not. Both files are written aside and put in place together, so `out` holds both or neither.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regionmed.corpus.shards import Corpus
+from regionmed.errors import UsageError
+from regionmed.evaluation.encode import encode
+from regionmed.evaluation.findings import Findings
+from regionmed.evaluation.grounding import run_grounding
+from regionmed.evaluation.part import Part, open_parts
+from regionmed.evaluation.regions import asked_regions, encode_regions, run_regions
+from regionmed.evaluation.report import report_html
+from regionmed.evaluation.retrieval import run_retrieval
+from regionmed.evaluation.score import Score, scores_json
+from regionmed.evaluation.vqa import run_vqa
+from regionmed.evaluation.zero_shot import run_prompts
+from regionmed.progress import Track, silent
+from regionmed.record import SPLITS
+
+if TYPE_CHECKING:
+    from regionmed.model.region_clip import RegionClip
+
+SCORES, REPORT = "scores.json", "report.html"
+
+
+def evaluate(
+    model: RegionClip,
+    corpora: Sequence[Corpus],
+    out: Path,
+    split: str = "test",
+    track: Track = silent,
+) -> list[Score]:
+    """Score a model on one split of some corpora and write scores.json and report.html into `out`.
+
+    UsageError where `out` is a file, the split is no split, two corpora hold one set, or nothing
+    may be scored. Older files of these names are replaced, everything else in `out` stays.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"'{split}' is no split; choose one of {', '.join(SPLITS)}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(
+            f"--out {out} is a file or lies below one; give a folder for {SCORES} and {REPORT}"
+        ) from error
+    findings = Findings()
+    for part in open_parts(model, corpora, split):
+        _run_tasks(model, part, findings, track)
+    scores = findings.scores()
+    if not scores:
+        raise UsageError(
+            f"no task fits split '{split}' of these corpora: none holds two labels with five "
+            "regions or pictures each, twenty captions, questions with training rows, or five "
+            "places to point at"
+        )
+    _write_both(out, scores_json(scores), report_html(findings, scores))
+    return scores
+
+
+def _run_tasks(model: RegionClip, part: Part, findings: Findings, track: Track) -> None:
+    pictures = part.pictures(model.image_size, track)
+    asked = asked_regions(part)
+    if asked is None:
+        images_NE = encode(model, pictures.pixels_NHWC, None, part.name, track).images_NE
+    else:
+        encoded = encode_regions(model, part, pictures, asked, track)
+        images_NE = encoded[0].images_NE
+        findings.regions.append(run_regions(model, part, pictures, asked, encoded, track))
+    findings.parts.append(part)
+    if (grounding := run_grounding(model, part, pictures, track)) is not None:
+        findings.grounding.append(grounding)
+    if (retrieval := run_retrieval(model, part, images_NE)) is not None:
+        findings.retrieval.append(retrieval)
+    if (prompts := run_prompts(model, part, pictures, images_NE, track)) is not None:
+        findings.prompts.append(prompts)
+    if (vqa := run_vqa(model, part, pictures, images_NE, track)) is not None:
+        findings.vqa.append(vqa)
+
+
+def _write_both(out: Path, scores: str, report: str) -> None:
+    """The report first: scores.json is what programs read, so its presence means both are there."""
+    (out / SCORES).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".evaluation-", dir=out) as aside:
+        for name, text in ((REPORT, report), (SCORES, scores)):
+            path = Path(aside) / name
+            path.write_text(text, encoding="utf-8")
+            os.replace(path, out / name)

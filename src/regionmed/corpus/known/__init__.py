@@ -27,12 +27,16 @@ class Facts:
     file: str  # a member path; {folder} stands for the picture's folder
     image: tuple[str, ...]  # names of the column that holds the picture's stem, name or number
     labels: tuple[str, ...] = ()  # columns of the picture's labels
-    region_label: tuple[str, ...] = ()  # names of the column with the label of the picture's regions
+    region_label: tuple[
+        str, ...
+    ] = ()  # names of the column with the label of the picture's regions
     modality: str | None = None  # column, its values looked up in Known.modalities
     group: str | None = None  # column of the patient or case
     licence: str | None = None  # column of the picture's own licence
     report: Mapping[str, str] = field(default_factory=dict)  # section -> column
-    via: str | None = None  # column of the table before, whose value is looked up instead of the picture
+    via: str | None = (
+        None  # column of the table before, whose value is looked up instead of the picture
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +52,15 @@ class Known:
     modalities: Mapping[str, str] = field(default_factory=dict)  # the set's word -> ours
     licence: str | None = None
     open: bool = False
-    open_licences: tuple[str, ...] = ()  # patterns: pictures whose own licence lets them be passed on
+    open_licences: tuple[
+        str, ...
+    ] = ()  # patterns: pictures whose own licence lets them be passed on
     labels: Mapping[str, str] = field(default_factory=dict)  # the files' spelling -> ours
     phrases: Mapping[str, str] = field(default_factory=dict)  # label -> how a clinician says it
     group_prefix: str = ""  # sets that share patients share it
-    group_by: str | None = None  # regular expression on the member path, its first group is the code
+    group_by: str | None = (
+        None  # regular expression on the member path, its first group is the code
+    )
     hints: Mapping[str, Any] = field(default_factory=dict)  # for the reader
     facts: tuple[Facts, ...] = ()
 

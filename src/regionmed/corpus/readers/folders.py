@@ -15,6 +15,7 @@ _NEUTRAL = frozenset({"images", "image", "img", "imgs", "jpegimages", "pictures"
                       "valid", "validation", "test", "training", "testing", "data"})  # fmt: skip
 _PICTURES_A_CLASS = 5  # folders with fewer on average hold a patient or a study each
 
+
 def looks_like_folders(source: Source) -> bool:
     """Whether pictures lie in two or more folders that name a class."""
     return len({_label(path) for path in source.pictures()} - {None}) >= 2

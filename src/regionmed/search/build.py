@@ -85,10 +85,10 @@ class _Gathered:
 
     def add_corpus(self, corpus: Corpus, thumbnails: pa.RecordBatchWriter, track: Track) -> None:
         """Embed a corpus; thumbnails go to the file as they come, the rest is kept."""
-        cache = open_picture_cache(corpus, self.model.image_size, track)
-        usable = [(i, r) for i, r in enumerate(corpus) if r.exclude is None and r.frame is not None]
-        title = f"index {corpus.folder.name}"
-        for chunk in _chunks(track(usable, title, len(usable))):
+        cache = open_picture_cache(corpus, int(self.model.image_size), track)
+        # one by one: a record brings its masks, and those of a whole corpus do not fit in memory
+        records = enumerate(track(corpus, f"index {corpus.folder.name}", len(corpus)))
+        for chunk in _chunks((i, r) for i, r in records if r.exclude is None and r.frame):
             pixels_NHWC = np.stack([cache.pixels_NHWC[i] for i, _ in chunk])
             boxes = [unit_boxes(record, cache.placement(i)) for i, record in chunk]
             embedded = self.model.embed(pixels_NHWC, boxes)
@@ -111,7 +111,7 @@ class _Gathered:
         texts = list(self.sentences)
         parts = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
         encoded = [self.model.encode_text(part) for part in track(parts, "sentences", len(parts))]
-        no_sentence_0E = np.zeros((0, self.model.embedding_dim), np.float32)
+        no_sentence_0E = np.zeros((0, int(self.model.embedding_dim)), np.float32)
         vectors = {
             "entries_NE": np.concatenate(self.vectors),
             "sentences_SE": np.concatenate([no_sentence_0E, *encoded]),
@@ -162,7 +162,7 @@ def _texts(record: Record, corpus: Corpus) -> Iterator[str]:
             yield text
 
 
-def _chunks(items: Any) -> Iterator[list[tuple[int, Record]]]:
+def _chunks(items: Iterator[tuple[int, Record]]) -> Iterator[list[tuple[int, Record]]]:
     chunk: list[tuple[int, Record]] = []
     for item in items:
         chunk.append(item)

@@ -135,5 +135,8 @@ def open_index(folder: Path) -> Index:
 
 def _entry(number: int, row: dict[str, Any]) -> Entry:
     frame = Frame("file", row.pop("width"), row.pop("height"))
-    edges = row.pop("box")
-    return Entry(number=number, frame=frame, box=Box(*edges, frame) if edges else None, **row)
+    box = None
+    if edges := row.pop("box"):
+        x0, y0, x1, y1 = edges
+        box = Box(x0, y0, x1, y1, frame)
+    return Entry(number=number, frame=frame, box=box, **row)

@@ -82,4 +82,4 @@ def test_files_are_told_by_content_not_by_name() -> None:
     record, loss = read_dicom(source_of(**{"IM0001": data, "notes.dcm": b"not a picture"}))
     assert isinstance(record, Record)
     assert isinstance(loss, Loss)
-    assert (record.image, loss.reason) == ("IM0001", "notes.dcm: the content is no DICOM file")
+    assert (record.image, loss.reason) == ("IM0001", "the content is no DICOM file")

@@ -46,13 +46,13 @@ def read_dicom(source: Source) -> Iterator[Record | Loss]:
     for path in source.paths:
         data = source.read(path)
         if not is_dicom(data):
-            yield Loss(f"{path}: the content is no DICOM file", path)
+            yield Loss("the content is no DICOM file", path)
             continue
         try:
             picture = read_picture(data, path)
             header = read_dataset(data, path)
         except CorpusError as error:
-            yield Loss(str(error), path)
+            yield Loss(str(error).removeprefix(f"{path}: "), path)
             continue
         yield Record(
             f"{source.name}/{path}",

@@ -48,8 +48,8 @@ def build(
         typer.echo(
             f"{entry['set']}: read as {entry['format']}: {counts['pictures']} pictures, "
             f"{counts['regions']} regions, {counts['captions']} captions, "
-            f"{counts['questions']} questions; in the ledger: {lost['pictures']} pictures or files, "
-            f"{lost['regions']} regions"
+            f"{counts['questions']} questions; in the ledger: {lost['pictures']} pictures or "
+            f"files, {lost['regions']} regions"
         )
     typer.echo(f"{len(corpus)} records in {out}; look at {out / 'contact-sheet.html'}")
 

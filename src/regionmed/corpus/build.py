@@ -1,6 +1,6 @@
 """build_corpus: annotated files in, a corpus folder out, every loss in its ledger.
 
-    readers -> pixels -> describe -> twins -> splits -> shards
+    readers -> pixels -> stage -> twins, splits, texts -> shards
 
 Records stream through a first set of shards on disk, so that memory holds no pictures; splits are
 known only when all twins are, and are written in a second pass. Everything happens in a folder
@@ -16,37 +16,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import pyarrow as pa
-
-from regionmed.corpus.describe import describe, region_phrase
+from regionmed.corpus.describe import region_phrase
+from regionmed.corpus.inside import Outside, inside
 from regionmed.corpus.known import Completion, Known, find_known
 from regionmed.corpus.ledger import Ledger
 from regionmed.corpus.pixels import encode_picture, read_picture
 from regionmed.corpus.readers import READERS
+from regionmed.corpus.readers.masks import is_mask_name, mask_pairs
 from regionmed.corpus.readers.recognise import recognise
 from regionmed.corpus.readers.source import Loss, Source, open_source
-from regionmed.corpus.rows import SCHEMA, with_texts
-from regionmed.corpus.shards import (
-    GROUP_ROWS,
-    Corpus,
-    ShardWriter,
-    open_corpus,
-    row_groups,
-    write_manifest,
-)
+from regionmed.corpus.settle import Draft, rulings, settle
+from regionmed.corpus.shard_writer import ShardWriter, write_manifest
+from regionmed.corpus.shards import Corpus, open_corpus
 from regionmed.corpus.sheet import write_sheet
-from regionmed.corpus.splits import Ruling, SplitsTable, draw_splits
+from regionmed.corpus.splits import SplitsTable
 from regionmed.corpus.summary import Counts
-from regionmed.corpus.twins import Look, families, look_at, ties_of, twin_pairs
+from regionmed.corpus.twins import Look, look_at
 from regionmed.errors import CorpusError
-from regionmed.geometry import Box
 from regionmed.progress import Track, silent
-from regionmed.record import Record, Region
-
-Outside = Literal["refuse", "clip"]
-TOLERANCE = 1.0  # file pixels that an edge may pass its frame by rounding; it is cut without a word
+from regionmed.record import Record
 
 
 @dataclass(frozen=True)
@@ -63,17 +53,12 @@ class Plan:
         known = f", the known set {self.known.name}" if self.known else ""
         return f"{self.source.name}: read as {self.format}{known}"
 
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What the second pass has to know of a record."""
-
-    id: str
-    set: str
-    labels: frozenset[str]  # of the picture and its regions
-    group: str | None
-    look: Look | None
-    ruling: Ruling | None
+    @property
+    def expected(self) -> int | None:
+        """About how many records there will be, for the progress bar."""
+        if self.format == "masks":
+            return len(mask_pairs(self.source)) or None
+        return sum(not is_mask_name(path) for path in self.source.pictures()) or None
 
 
 def build_corpus(
@@ -94,8 +79,8 @@ def build_corpus(
     outside   what to do with a box that reaches past its picture: refuse the build or clip the box
     say       is told each source's format before it is read
 
-    Raises CorpusError with one sentence for whatever a person has to put right; nothing is left of a
-    build that did not finish.
+    Raises CorpusError with one sentence for whatever a person has to put right; nothing is left
+    of a build that did not finish.
     """
     _refuse_taken(out)
     table = SplitsTable(splits) if splits else None
@@ -111,12 +96,12 @@ def build_corpus(
     with _folder_beside(out) as folder:
         ledger = Ledger(folder / "ledger.jsonl")
         stage = ShardWriter(folder / "stage")
-        drafts: list[_Draft] = []
+        drafts: list[Draft] = []
         for plan in plans:
             records = _records(plan, table, outside, ledger)
-            total = len(plan.source.pictures()) or None
             before = len(drafts)
-            for record, draft in track(records, f"{plan.source.name} as {plan.format}", total):
+            title = f"{plan.source.name} as {plan.format}"
+            for record, draft in track(records, title, plan.expected):
                 stage.add(record)
                 drafts.append(draft)
             _refuse_empty(plan, table, len(drafts) - before, ledger)
@@ -124,7 +109,7 @@ def build_corpus(
         ledger.close()
         counts = Counts()
         phrases = {plan.source.name: _phrases(plan, drafts) for plan in plans}
-        files = _settle(folder, _rulings(drafts, table), phrases, counts, track)
+        files = settle(folder, rulings(drafts, table), phrases, counts, track)
         content = counts.manifest() | {
             "sources": [
                 _source_entry(plan, path) for plan, path in zip(plans, sources, strict=True)
@@ -150,7 +135,7 @@ def _plan(source: Source, format: str | Mapping[str, str] | None) -> Plan:
     return Plan(source.hinted(known.hints) if known else source, chosen, known)
 
 
-def _phrases(plan: Plan, drafts: list[_Draft]) -> dict[str, str]:
+def _phrases(plan: Plan, drafts: list[Draft]) -> dict[str, str]:
     """Label -> phrase for every label that occurs in a set."""
     labels = {label for draft in drafts if draft.set == plan.source.name for label in draft.labels}
     stated = plan.known.phrases if plan.known else {}
@@ -160,7 +145,7 @@ def _phrases(plan: Plan, drafts: list[_Draft]) -> dict[str, str]:
 
 def _records(
     plan: Plan, table: SplitsTable | None, outside: Outside, ledger: Ledger
-) -> Iterator[tuple[Record, _Draft]]:
+) -> Iterator[tuple[Record, Draft]]:
     """A source's finished records, all but their splits."""
     name = plan.source.name
     completion = Completion(plan.known, plan.source) if plan.known else None
@@ -173,7 +158,7 @@ def _records(
         if table and ruling is None:
             ledger.note(name, Loss(f"{table.name} does not name the picture", record.image))
             continue
-        record = _inside(record, outside, lambda loss: ledger.note(name, loss))
+        record = inside(record, outside, lambda loss: ledger.note(name, loss))
         labels = record.labels or tuple(sorted({region.label for region in record.regions}))
         record = replace(record, labels=labels, group=record.group or _roboflow_group(record.image))
         try:
@@ -182,7 +167,7 @@ def _records(
             ledger.note(name, Loss(str(error), record.image))
             continue
         named = frozenset(record.labels) | {region.label for region in record.regions}
-        yield record, _Draft(record.id, name, named, record.group, look, ruling)
+        yield record, Draft(record.id, name, named, record.group, look, ruling)
 
 
 def _with_picture(source: Source, record: Record) -> tuple[Record, Look | None]:
@@ -193,8 +178,8 @@ def _with_picture(source: Source, record: Record) -> tuple[Record, Look | None]:
     picture = read_picture(data, record.image)
     if picture.frame != record.frame:
         raise CorpusError(
-            f"{record.image}: its annotations count in {record.frame.width} x {record.frame.height} "
-            f"px, its pixels in {picture.frame.width} x {picture.frame.height}"
+            f"the annotations count in {record.frame.width} x {record.frame.height} px, "
+            f"the pixels in {picture.frame.width} x {picture.frame.height}"
         )
     digest = hashlib.sha256(data).hexdigest()
     finished = replace(
@@ -206,108 +191,10 @@ def _with_picture(source: Source, record: Record) -> tuple[Record, Look | None]:
     return finished, look_at(picture.pixels, digest)
 
 
-def _inside(record: Record, outside: Outside, note: Callable[[Loss], None]) -> Record:
-    """The record with every box inside its frame, or a CorpusError."""
-    regions: list[Region] = []
-    for number, region in enumerate(record.regions, start=1):
-        box = region.box
-        if not box.is_inside(TOLERANCE) and outside == "refuse":
-            raise CorpusError(_outside_sentence(record, region, number))
-        clipped = box.clipped()
-        where = f"region {number} ('{region.label}')"
-        if clipped is None:
-            note(Loss("the box lies outside its picture", record.image, where))
-            continue
-        if not box.is_inside(TOLERANCE):
-            note(Loss("kept, but its box was clipped to the picture", record.image, where))
-        regions.append(replace(region, box=clipped))
-    return replace(record, regions=tuple(regions))
-
-
-def _outside_sentence(record: Record, region: Region, number: int) -> str:
-    box, frame = region.box, region.box.frame
-    edges = ", ".join(f"{edge:g}" for edge in box.edges)
-    sentence = (
-        f"{record.set}, record '{record.image}', region {number} ('{region.label}'): box ({edges}) "
-        f"reaches past its frame '{frame.name}' ({frame.width} x {frame.height} px). "
-        "Correct the file, or build with --outside clip."
-    )
-    reads_sizes = record.provenance.format in ("coco", "boxes")
-    if reads_sizes and 0 < box.width - box.x0 and 0 < box.height - box.y0:
-        other = Box(box.x0, box.y0, box.width, box.height, frame)
-        if other.is_inside(TOLERANCE):
-            sentence += (
-                " If the file holds x0, y0, x1, y1, it must say so: x, y, width, height was read."
-            )
-    return sentence
-
-
 def _roboflow_group(image: str | None) -> str | None:
     """Roboflow's augmented copies of one picture are named source.rf.HASH: they stay together."""
     name, mark, _ = (image or "").rpartition("/")[2].partition(".rf.")
     return name if mark else None
-
-
-def _settle(
-    folder: Path,
-    columns: dict[str, list[str | None]],
-    phrases: dict[str, dict[str, str]],
-    counts: Counts,
-    track: Track,
-) -> list[dict[str, Any]]:
-    """The second pass: splits, texts, and the final shards; the stage is gone afterwards.
-
-    Texts wait until now because a false twin names another label of the set.
-    """
-    writer = ShardWriter(folder / "shards")
-    at = 0
-    total = len(columns["split"])
-    groups = track(row_groups(folder / "stage"), "texts and shards", -(-total // GROUP_ROWS))
-    for group in groups:
-        for name, values in columns.items():
-            cells = pa.array(values[at : at + group.num_rows], type=pa.string())
-            group = group.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), cells)
-        group = with_texts(group, lambda record: describe(record, phrases[record.set]))
-        writer.add_group(group)
-        counts.add(group)
-        at += group.num_rows
-    shutil.rmtree(folder / "stage")
-    return writer.close()
-
-
-def _rulings(drafts: list[_Draft], table: SplitsTable | None) -> dict[str, list[str | None]]:
-    """The columns group, twins, split and exclude."""
-    groups: list[str | None] = []
-    for draft in drafts:
-        stated = draft.ruling.group if draft.ruling else None
-        groups.append(stated or draft.group)
-    if table and table.has_twins:
-        twins = [draft.ruling.twins if draft.ruling else None for draft in drafts]
-    else:
-        twins = _twin_codes(drafts)
-    if table:
-        splits: list[str | None] = [d.ruling.split if d.ruling else None for d in drafts]
-    else:
-        ties = (*ties_of(groups), *ties_of(twins))
-        sets, names = [draft.set for draft in drafts], [draft.id for draft in drafts]
-        splits = list(draw_splits(sets, families(len(drafts), ties), names))
-    return {
-        "group": groups,
-        "twins": twins,
-        "split": splits,
-        "exclude": [draft.ruling.exclude if draft.ruling else None for draft in drafts],
-    }
-
-
-def _twin_codes(drafts: list[_Draft]) -> list[str | None]:
-    """A code for each family of near-identical pictures, None for pictures without a twin."""
-    looks = [(at, draft.look) for at, draft in enumerate(drafts) if draft.look]
-    pairs = twin_pairs([look for _, look in looks])
-    roots = families(len(looks), ((i, j) for i, j, _ in pairs))
-    codes: list[str | None] = [None] * len(drafts)
-    for place in {place for i, j, _ in pairs for place in (i, j)}:
-        codes[looks[place][0]] = f"twin_{looks[roots[place]][1].sha256[:10]}"
-    return codes
 
 
 def _source_entry(plan: Plan, path: Path) -> dict[str, Any]:
@@ -354,8 +241,8 @@ def _refuse_empty(plan: Plan, table: SplitsTable | None, kept: int, ledger: Ledg
     reason = next(iter(reasons), "there is none")
     if table and "does not name" in reason:
         raise CorpusError(
-            f"{table.name} names no picture of {plan.source.name}; its columns set and image have to "
-            f"say '{plan.source.name}' and paths below the source's top folder"
+            f"{table.name} names no picture of {plan.source.name}; its columns set and image "
+            f"have to say '{plan.source.name}' and paths below the source's top folder"
         )
     raise CorpusError(
         f"{plan.source.name}: read as {plan.format}, no picture could be kept; mostly: {reason}"

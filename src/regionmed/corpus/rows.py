@@ -113,13 +113,14 @@ def to_columns(record: Record) -> dict[str, Any]:
 
 
 def from_columns(cells: Mapping[str, Any], masks: Sequence[Mapping[str, Any]] | None) -> Record:
-    """The record of a row's cells; `masks` are the cells of the masks column, None leaves them out."""
+    """The record of a row's cells; `masks` are the masks column's cells, None leaves them out."""
     frame = Frame("file", cells["width"], cells["height"]) if cells["width"] else None
     queue = iter(masks or ())
     regions = []
-    for region in cells["regions"] if frame else ():
-        has_mask = masks is not None and region["has_mask"]
-        regions.append(_region(region, frame, next(queue) if has_mask else None))
+    if frame:
+        for region in cells["regions"]:
+            mask = next(queue) if masks is not None and region["has_mask"] else None
+            regions.append(_region(region, frame, mask))
     return Record(
         cells["id"],
         cells["set"],
@@ -181,11 +182,12 @@ def _region_cells(region: Region) -> dict[str, Any]:
 
 
 def _region(cells: Mapping[str, Any], frame: Frame, mask: Mapping[str, Any] | None) -> Region:
+    x0, y0, x1, y1 = cells["box"]
     return Region(
         cells["label"],
-        Box(*cells["box"], frame),
+        Box(x0, y0, x1, y1, frame),
         cells["shape"],
-        Point(*cells["point"], frame) if cells["point"] else None,
+        Point(cells["point"][0], cells["point"][1], frame) if cells["point"] else None,
         _unpack(mask, frame) if mask else None,
         cells["mask_path"],
         cells["text"],

@@ -29,7 +29,7 @@ class Counts:
         names = [name for name in group.column_names if name not in ("image", "masks")]
         for row in group.select(names).to_pylist():
             name = row["set"]
-            self._sets[name] += Counter(
+            self._sets[name].update(
                 records=1,
                 pictures=int(row["width"] is not None),
                 regions=len(row["regions"]),
@@ -47,7 +47,8 @@ class Counts:
                 frame = Frame("file", row["width"], row["height"])
                 self._labels[name][region["label"]] += 1
                 self._shapes[region["shape"]] += 1
-                self._sizes[size_stratum(Box(*region["box"], frame))] += 1
+                x0, y0, x1, y1 = region["box"]
+                self._sizes[size_stratum(Box(x0, y0, x1, y1, frame))] += 1
 
     def manifest(self) -> dict[str, Any]:
         """sets, splits, region_labels, picture_labels (each by set), and totals of the rest."""

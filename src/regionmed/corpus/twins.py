@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import imagehash
 import numpy as np
@@ -42,7 +43,7 @@ def look_at(pixels: NDArray[np.uint8], sha256: str) -> Look:
 
 def twin_pairs(looks: Sequence[Look]) -> list[tuple[int, int, float]]:
     """Pairs (i < j) that look alike, with their grey correlation (1 where the bytes are equal)."""
-    pairs = {(i, j): 1.0 for i, j in _equal_pairs([look.sha256 for look in looks])}
+    pairs = dict.fromkeys(_equal_pairs([look.sha256 for look in looks]), 1.0)
     if looks:
         hashes_N = np.array([look.hash for look in looks], dtype=np.uint64)
         greys_NP = _standardised(np.stack([look.grey for look in looks]))
@@ -83,7 +84,7 @@ def _equal_pairs(digests: Sequence[str]) -> Iterator[tuple[int, int]]:
     for i, digest in enumerate(digests):
         by_digest[digest].append(i)
     for members in by_digest.values():
-        yield from zip(members[:-1], members[1:], strict=True)
+        yield from pairwise(members)
 
 
 def _near_hashes(hashes_N: NDArray[np.uint64]) -> Iterator[tuple[NDArray, NDArray]]:

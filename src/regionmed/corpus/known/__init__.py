@@ -1,4 +1,4 @@
-"""Public sets that are recognised by their layout: one YAML file each, `Known` says what is in it."""
+"""Public sets recognised by their layout: one YAML file each, `Known` says what is in it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class Known:
     modalities: Mapping[str, str] = field(default_factory=dict)  # the set's word -> ours
     licence: str | None = None
     open: bool = False
+    synthetic: bool = False  # made by a program, shown and counted as such
     open_licences: tuple[
         str, ...
     ] = ()  # patterns: pictures whose own licence lets them be passed on
@@ -99,12 +100,13 @@ class Completion:
         self._tables: dict[str, dict[str, Mapping[str, Any]]] = {}
 
     def complete(self, record: Record) -> Record:
-        """The record with our label spellings, modality, licence, group and the facts of its tables."""
+        """The record with our spellings, modality, licence, group and the facts of its tables."""
         known = self.known
         record = replace(
             record,
             modality=record.modality or known.modality,
             licence=Licence(known.licence, known.open),
+            provenance=replace(record.provenance, synthetic=known.synthetic),
             labels=tuple(known.labels.get(label, label) for label in record.labels),
             regions=tuple(
                 replace(region, label=known.labels.get(region.label, region.label))

@@ -1,4 +1,4 @@
-"""READERS: a format's name -> the function that reads it. A new source is one function and one line.
+"""READERS: a format's name -> the function that reads it. A new format is a function and a line.
 
 Each takes a Source and yields a Record for each picture and a Loss for whatever is not kept.
 """

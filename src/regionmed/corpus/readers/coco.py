@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regionmed.corpus.readers.assemble import assemble
 from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import picture_frame, placed_box, placed_mask, polygon_edges
+from regionmed.corpus.readers.places import placed_box, placed_mask, polygon_edges
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.errors import CorpusError
 from regionmed.geometry import Frame
-from regionmed.record import Provenance, Record, Region, Texts
+from regionmed.record import Record, Region, Texts
 
 
 def looks_like_coco(source: Source) -> bool:
@@ -59,46 +61,37 @@ def _read_picture(
     annotations: list[Mapping[str, Any]],
     names: dict[Any, str],
 ) -> Iterator[Record | Loss]:
-    try:
-        frame = picture_frame(source, image)
-    except CorpusError as error:
-        yield Loss(str(error), image)
-        return
-    # annotations count in the size that the file states; the picture may have been scaled since
-    scale = (
-        frame.width / (entry.get("width") or frame.width),
-        frame.height / (entry.get("height") or frame.height),
-    )
-    regions: list[Region] = []
-    captions: list[str] = []
-    for number, annotation in enumerate(annotations, start=1):
-        if "caption" in annotation:
-            captions.append(str(annotation["caption"]))
-            continue
-        label = names.get(annotation.get("category_id"))
-        if label is None:
+    captions = [str(found["caption"]) for found in annotations if "caption" in found]
+    if len(captions) > 1:
+        yield Loss(f"{len(captions) - 1} further captions of the picture", image)
+    marked = [found for found in annotations if "caption" not in found]
+    for annotation in marked:
+        if annotation.get("category_id") not in names:
             raise CorpusError(
                 f"{source.name}: '{path}', annotation {annotation.get('id')}: category "
                 f"{annotation.get('category_id')} is none of its {len(names)} categories; "
                 "is this the annotation file of another set?"
             )
-        for found in _regions(annotation, label, scale, frame, image, number):
-            if isinstance(found, Loss):
-                yield found
-            else:
-                regions.append(found)
-    if len(captions) > 1:
-        yield Loss(f"{len(captions) - 1} further captions of the picture", image)
-    yield Record(
-        f"{source.name}/{image}",
-        source.name,
-        image,
-        None,
-        frame,
-        Provenance(source.name, "coco"),
-        texts=Texts(caption=captions[0] if captions else None),
-        regions=tuple(regions),
+    texts = Texts(caption=captions[0] if captions else None)
+    found = partial(_all_regions, marked, names, entry, image)
+    yield from assemble(source, image, "coco", found, texts=texts)
+
+
+def _all_regions(
+    annotations: list[Mapping[str, Any]],
+    names: dict[Any, str],
+    entry: Mapping[str, Any],
+    image: str,
+    frame: Frame,
+) -> Iterator[Region | Loss]:
+    # annotations count in the size that the file states; the picture may have been scaled since
+    scale = (
+        frame.width / (entry.get("width") or frame.width),
+        frame.height / (entry.get("height") or frame.height),
     )
+    for number, annotation in enumerate(annotations, start=1):
+        label = names[annotation["category_id"]]
+        yield from _regions(annotation, label, scale, frame, image, number)
 
 
 def _regions(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from regionmed.corpus.readers.places import picture_frame
+from regionmed.corpus.readers.assemble import assemble
 from regionmed.corpus.readers.source import Loss, Source
-from regionmed.errors import CorpusError
-from regionmed.record import Provenance, Record
+from regionmed.record import Record
 
 # folders that say what kind of file or which split lies in them, not which class
 _NEUTRAL = frozenset({"images", "image", "img", "imgs", "jpegimages", "pictures", "train", "val",
@@ -25,20 +24,8 @@ def read_folders(source: Source) -> Iterator[Record | Loss]:
     """A Record a picture, labelled with its folder."""
     for image in source.pictures():
         label = _label(image)
-        try:
-            frame = picture_frame(source, image)
-        except CorpusError as error:
-            yield Loss(str(error), image)
-            continue
-        yield Record(
-            f"{source.name}/{image}",
-            source.name,
-            image,
-            None,
-            frame,
-            Provenance(source.name, "folders"),
-            labels=(label,) if label else (),
-        )
+        labels = (label,) if label else ()
+        yield from assemble(source, image, "folders", labels=labels)
 
 
 def class_folders(paths: Iterable[str]) -> dict[str, str]:

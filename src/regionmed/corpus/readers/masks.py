@@ -14,32 +14,37 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from regionmed.corpus.readers.assemble import assemble
 from regionmed.corpus.readers.folders import class_folders
 from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import foreground, picture_frame, placed_mask
+from regionmed.corpus.readers.places import foreground, placed_mask
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.errors import CorpusError
-from regionmed.record import Provenance, Record, Region
+from regionmed.geometry import Frame
+from regionmed.record import Record, Region
 
-_SUFFIX = re.compile(r"(?P<stem>.+?)[_-](mask|masks|seg|segmentation|gt|groundtruth)(_?\d+)?", re.I)
-MASK_FOLDERS = frozenset({"mask", "masks", "labels", "label", "gt", "groundtruth", "annotations", "seg",
-                          "segmentation", "segmentations", "ground_truth"})  # fmt: skip
-FEW_LEVELS = 8  # a mask file has at most so many distinct values
+_SUFFIX = re.compile(
+    r"(?P<stem>.+?)[_-](mask|masks|seg|segmentation|gt|groundtruth)(_?\d+)?", re.IGNORECASE
+)
+_FOLDERS = frozenset({"mask", "masks", "labels", "label", "gt", "groundtruth", "ground_truth",
+                      "annotations", "seg", "segmentation", "segmentations"})  # fmt: skip
+_FEW_LEVELS = 8  # a mask file has at most so many distinct values
 
 
 def looks_like_masks(source: Source) -> bool:
     """Whether pictures and masks can be paired by their names."""
-    return bool(_pairs(source))
+    return bool(mask_pairs(source))
 
 
 def read_masks(source: Source) -> Iterator[Record | Loss]:
     """A Record a picture; a picture whose masks are empty or absent has no regions."""
-    pairs = _pairs(source)
+    pairs = mask_pairs(source)
     masks = {path for paths in pairs.values() for path in paths}
     folders = class_folders(pairs)
     for image in source.pictures():
@@ -48,19 +53,16 @@ def read_masks(source: Source) -> Iterator[Record | Loss]:
         if image not in pairs:
             yield Loss("the picture has no mask file", image)
             continue
-        yield from _read_picture(source, image, pairs[image], folders.get(image))
+        folder = folders.get(image)
+        label = folder or str(source.hints.get("label", "region"))
+        found = partial(_regions, source, image, pairs[image], label)
+        labels = (folder,) if folder else ()
+        yield from assemble(source, image, "masks", found, labels=labels)
 
 
-def _read_picture(
-    source: Source, image: str, masks: list[str], folder: str | None
-) -> Iterator[Record | Loss]:
-    try:
-        frame = picture_frame(source, image)
-    except CorpusError as error:
-        yield Loss(str(error), image)
-        return
-    label = folder or str(source.hints.get("label", "region"))
-    regions: list[Region] = []
+def _regions(
+    source: Source, image: str, masks: list[str], label: str, frame: Frame
+) -> Iterator[Region | Loss]:
     for path in masks:
         try:
             pixels = foreground(source.read(path), path)
@@ -68,24 +70,12 @@ def _read_picture(
             yield Loss(str(error), image, f"mask '{path}'")
             continue
         found = placed_mask(label, pixels, frame, image=image, mask_path=path)
-        if isinstance(found, Loss):
+        if found is not None:
             yield found
-        elif found is not None:
-            regions.append(found)
-    yield Record(
-        f"{source.name}/{image}",
-        source.name,
-        image,
-        None,
-        frame,
-        Provenance(source.name, "masks"),
-        labels=(folder,) if folder else (),
-        regions=tuple(regions),
-    )
 
 
-def _pairs(source: Source) -> dict[str, list[str]]:
-    """Picture -> its mask files, both in the order of their names."""
+def mask_pairs(source: Source) -> dict[str, list[str]]:
+    """Picture -> its mask files, both in the order of their names; empty where none belong."""
     paths = source.pictures()
     return _beside(paths) or _parallel(paths) or _twins(source, paths)
 
@@ -124,9 +114,14 @@ def _parallel(paths: list[str]) -> dict[str, list[str]]:
     return dict(pairs)
 
 
+def is_mask_name(path: str) -> bool:
+    """Whether a member is a mask by its name or its folder alone."""
+    return bool(_mask_folder(path) or _SUFFIX.fullmatch(PurePosixPath(path).stem))
+
+
 def _mask_folder(path: str) -> str | None:
     folders = PurePosixPath(path).parts[:-1]
-    return next((folder for folder in reversed(folders) if folder.casefold() in MASK_FOLDERS), None)
+    return next((folder for folder in reversed(folders) if folder.casefold() in _FOLDERS), None)
 
 
 def _twins(source: Source, paths: list[str]) -> dict[str, list[str]]:
@@ -148,7 +143,7 @@ def _twins(source: Source, paths: list[str]) -> dict[str, list[str]]:
         if any(path.endswith(ending) for couple in couples[:5] for path in couple)
     }
     mask_ending = min(levels, key=lambda ending: levels[ending])
-    if len(levels) != 2 or levels[mask_ending] > FEW_LEVELS:
+    if len(levels) != 2 or levels[mask_ending] > _FEW_LEVELS:
         return {}
     pairs = {}
     for couple in couples:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from regionmed.corpus.readers.source import Source
+
 
 class Pictures:
     """Member paths of pictures, found again by whatever name an annotation uses for them."""
@@ -42,6 +44,12 @@ class Pictures:
         return _most_alike(candidates, where)
 
 
+def files_beside_pictures(source: Source, suffix: str) -> list[str]:
+    """Members with this suffix that share their stem with a picture, wherever they lie."""
+    stems = {PurePosixPath(path).stem for path in source.pictures()}
+    return [path for path in source.with_suffix(suffix) if PurePosixPath(path).stem in stems]
+
+
 def _most_alike(candidates: list[str], where: str) -> str | None:
     if len(candidates) < 2:
         return candidates[0] if candidates else None
@@ -52,7 +60,7 @@ def _most_alike(candidates: list[str], where: str) -> str | None:
 
 
 def _likeness(path: str, wanted: tuple[str, ...]) -> tuple[int, int]:
-    """Shared leading folders, then folders of the same name anywhere (images/train, labels/train)."""
+    """Folders of the same name (images/train, labels/train), then shared leading folders."""
     folders = PurePosixPath(path.casefold()).parts[:-1]
     leading = 0
     for mine, theirs in zip(folders, wanted, strict=False):

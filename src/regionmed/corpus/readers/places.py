@@ -42,7 +42,7 @@ def placed_box(
     polygons: Sequence[Sequence[float]] = (),
     confidence: float | None = None,
 ) -> Region | Loss:
-    """A region from x0 y0 x1 y1 in file pixels; with `polygons` (each x y x y ...) it is also a mask.
+    """A region from x0 y0 x1 y1 in file pixels; `polygons` (each x y x y ...) give it a mask.
 
     Regions without width or height, and specks, become a Loss. Edges past the frame are kept: what
     to do with them is decided in build.py.
@@ -102,9 +102,8 @@ def foreground(data: bytes, name: str) -> NDArray[np.bool_]:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             lossy = image.format == "JPEG"
-            if image.mode not in ("1", "L", "P", "I", "I;16", "F"):
-                image = image.convert("RGB")
-            levels = np.asarray(image)
+            single = image.mode in ("1", "L", "P", "I", "I;16", "F")
+            levels = np.asarray(image if single else image.convert("RGB"))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
         raise CorpusError(f"mask '{name}' cannot be read as a picture") from None
     if levels.dtype == np.bool_:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 
-from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import picture_frame, placed_point
+from regionmed.corpus.readers.assemble import assemble
+from regionmed.corpus.readers.pairing import Pictures, files_beside_pictures
+from regionmed.corpus.readers.places import placed_point
 from regionmed.corpus.readers.source import Loss, Source
-from regionmed.errors import CorpusError
-from regionmed.record import Provenance, Record, Region
+from regionmed.geometry import Frame
+from regionmed.record import Record, Region
 
 
 def looks_like_points(source: Source) -> bool:
     """Whether txt files beside pictures hold lines of x, y and a kind."""
-    for path in _point_files(source)[:50]:
+    for path in files_beside_pictures(source, ".txt")[:50]:
         for line in source.text(path).splitlines():
             if line.strip():
                 return _point(line) is not None
@@ -22,45 +24,32 @@ def looks_like_points(source: Source) -> bool:
 
 
 def read_points(source: Source) -> Iterator[Record | Loss]:
-    """A Record a picture with a point file; kinds stay as written unless corpus/known names them."""
+    """A Record a picture with a point file; kinds stay numbers unless corpus/known names them."""
     pictures = Pictures(source.pictures())
     files: dict[str, str] = {}
-    for path in _point_files(source):
+    for path in files_beside_pictures(source, ".txt"):
         image = pictures.find(PurePosixPath(path).stem, path)
         if image is None:
-            yield Loss("no picture in the source has this point file's name", path)
+            yield Loss("no single picture in the source has this point file's name", path)
         else:
             files[image] = path
     for image in pictures.paths:
-        if image not in files:
+        if image in files:
+            found = partial(_points, source, files[image], image)
+            yield from assemble(source, image, "points", found)
+        else:
             yield Loss("the picture has no point file", image)
-            continue
-        try:
-            frame = picture_frame(source, image)
-        except CorpusError as error:
-            yield Loss(str(error), image)
-            continue
-        regions: list[Region] = []
-        lines = [line for line in source.text(files[image]).splitlines() if line.strip()]
-        for number, line in enumerate(lines, start=1):
-            parsed = _point(line)
-            if parsed is None:
-                yield Loss("the line is not `x y kind`", files[image], f"line {number}")
-                continue
+
+
+def _points(source: Source, path: str, image: str, frame: Frame) -> Iterator[Region | Loss]:
+    lines = [line for line in source.text(path).splitlines() if line.strip()]
+    for number, line in enumerate(lines, start=1):
+        parsed = _point(line)
+        if parsed is None:
+            yield Loss("the line is not `x y kind`", path, f"line {number}")
+        else:
             x, y, kind = parsed
-            found = placed_point(kind, x, y, frame, image=image, number=number)
-            if isinstance(found, Loss):
-                yield found
-            else:
-                regions.append(found)
-        provenance = Provenance(source.name, "points")
-        record_id = f"{source.name}/{image}"
-        yield Record(record_id, source.name, image, None, frame, provenance, regions=tuple(regions))
-
-
-def _point_files(source: Source) -> list[str]:
-    stems = {PurePosixPath(path).stem for path in source.pictures()}
-    return [path for path in source.with_suffix(".txt") if PurePosixPath(path).stem in stems]
+            yield placed_point(kind, x, y, frame, image=image, number=number)
 
 
 def _point(line: str) -> tuple[float, float, str] | None:

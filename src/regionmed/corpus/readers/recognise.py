@@ -14,7 +14,7 @@ from regionmed.corpus.readers.voc import looks_like_voc
 from regionmed.corpus.readers.yolo import looks_like_yolo
 from regionmed.errors import CorpusError
 
-# formats that state where something is: two of them in one source is a choice only a person can make
+# formats that say something of their pictures: of two in one source only a person can choose
 _MARKED = {
     "coco": looks_like_coco,
     "voc": looks_like_voc,

@@ -1,9 +1,9 @@
 """What a reader is given and what it gives back.
 
-A Source is a folder, a tar or a zip seen as a list of member paths and their bytes. A reader is a
-function `read(source) -> Iterator[Record | Loss]`: a Record for each picture (regions in file pixels,
-`picture` and `sha256` left empty unless the reader made the pixels itself; build.py fills them), a Loss
-for each picture or region that could not be kept.
+A Source is a folder, a tar or a zip seen as a list of member paths and their bytes. A reader is
+a function `read(source) -> Iterator[Record | Loss]`: a Record for each picture (regions in file
+pixels; `picture` and `sha256` may be left empty, build.py fills them), a Loss for each picture or
+region that could not be kept.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any
 from regionmed.errors import CorpusError
 from regionmed.record import Record
 
-PICTURE_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jfif .bmp .tif .tiff .pgm .ppm .pnm .webp .gif .dcm .dicom .ima".split()
-)
+PICTURE_SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".webp",
+    ".gif", ".jp2", ".dcm", ".dicom", ".ima",
+})  # fmt: skip
 # Left behind by desktops and archivers; never part of a data set.
 _LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
@@ -154,7 +155,7 @@ def _inner_names(names: list[str], archive: Path) -> dict[str, str]:
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if name.startswith("/") or ".." in parts or ":" in (parts[0] if parts else ""):
             raise CorpusError(
-                f"{archive.name}: member '{name}' points outside the archive; refuse it or pack again"
+                f"{archive.name}: member '{name}' points outside the archive, which is refused"
             )
         member = "/".join(parts)
         if not _is_litter(member):

@@ -1,6 +1,6 @@
 """CSV, JSON and JSONL tables as rows of flat columns, and which column means what.
 
-Nested JSON becomes dotted columns: {"Description": {"Caption": ...}} is column "Description.Caption".
+Nested JSON becomes dotted columns: {"Description": {"Caption": ...}} is "Description.Caption".
 A column is recognised by its last part, case, spaces and underscores folded.
 """
 
@@ -26,8 +26,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "img_path", "img_name", "filename", "file_name", "file", "filepath", "file_path", "picture",
         "path", "dicom_id", "figure",
     ),
-    "label": ("label", "class", "class_name", "class_label", "category", "category_name", "finding_name",
-              "finding", "pathology", "abnormality", "name", "type"),
+    "label": ("label", "class", "class_name", "class_label", "category", "category_name",
+              "finding_name", "finding", "pathology", "abnormality", "name", "type"),
     "caption": ("caption", "captions", "text", "description", "sentence", "impression_text"),
     "findings": ("findings",),
     "impression": ("impression",),

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from regionmed.corpus.readers.assemble import assemble
 from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import picture_frame
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.corpus.readers.tables import (
     SYNONYMS,
@@ -21,8 +21,6 @@ from regionmed.corpus.readers.tables import (
     need,
     read_tables,
 )
-from regionmed.errors import CorpusError
-from regionmed.geometry import Frame
 from regionmed.record import Provenance, Question, Record, Texts
 
 _SECTIONS = ("findings", "impression", "indication")
@@ -45,7 +43,17 @@ def read_texts(source: Source) -> Iterator[Record | Loss]:
     if not pictures.paths:
         for table in tables:
             for number, row in enumerate(table.rows, start=1):
-                yield _record(source, [(table, number, row)], f"{table.path}:{number}", None, None)
+                texts, questions = _words([(table, number, row)])
+                yield Record(
+                    f"{source.name}/{table.path}:{number}",
+                    source.name,
+                    None,
+                    None,
+                    None,
+                    Provenance(source.name, "texts"),
+                    texts=texts,
+                    questions=questions,
+                )
         return
     rows: dict[str, list[tuple[Table, int, dict[str, Any]]]] = defaultdict(list)
     for table in tables:
@@ -60,16 +68,11 @@ def read_texts(source: Source) -> Iterator[Record | Loss]:
         if image not in rows:
             yield Loss("no row of the tables names the picture", image)
             continue
-        try:
-            frame = picture_frame(source, image)
-        except CorpusError as error:
-            yield Loss(str(error), image)
-            continue
-        record = _record(source, rows[image], image, image, frame)
         captions = {_text(row, table.column("caption")) for table, _, row in rows[image]} - {None}
         if len(captions) > 1:
             yield Loss(f"{len(captions) - 1} further captions of the picture", image)
-        yield record
+        texts, questions = _words(rows[image])
+        yield from assemble(source, image, "texts", texts=texts, questions=questions)
 
 
 def _tables(source: Source) -> list[Table]:
@@ -82,13 +85,10 @@ def _carries_text(table: Table) -> bool:
     return bool(asks or tells)
 
 
-def _record(
-    source: Source,
+def _words(
     entries: list[tuple[Table, int, dict[str, Any]]],
-    name: str,
-    image: str | None,
-    frame: Frame | None,
-) -> Record:
+) -> tuple[Texts, tuple[Question, ...]]:
+    """The texts and questions of one picture's rows."""
     caption: str | None = None
     report: dict[str, str | None] = {}
     questions: list[Question] = []
@@ -101,16 +101,7 @@ def _record(
         question = _question(table, number, row)
         if question:
             questions.append(question)
-    return Record(
-        f"{source.name}/{name}",
-        source.name,
-        image,
-        None,
-        frame,
-        Provenance(source.name, "texts"),
-        texts=Texts(caption=caption, report=report),
-        questions=tuple(questions),
-    )
+    return Texts(caption=caption, report=report), tuple(questions)
 
 
 def _question(table: Table, number: int, row: Mapping[str, Any]) -> Question | None:

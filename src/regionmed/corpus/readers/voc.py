@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from regionmed.corpus.readers.assemble import assemble
 from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import picture_frame, placed_box
+from regionmed.corpus.readers.places import placed_box
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.errors import CorpusError
 from regionmed.geometry import Frame
-from regionmed.record import Provenance, Record, Region
+from regionmed.record import Record, Region
 
 
 def looks_like_voc(source: Source) -> bool:
@@ -39,34 +41,24 @@ def read_voc(source: Source) -> Iterator[Record | Loss]:
             yield Loss("a second annotation of the same picture", path)
         else:
             seen.add(image)
-            yield from _read_picture(source, image, root)
+            yield from assemble(source, image, "voc", partial(_regions, root, image))
     for image in pictures.paths:
         if image not in seen:
             yield Loss("the picture has no VOC annotation", image)
 
 
-def _read_picture(source: Source, image: str, root: ElementTree.Element) -> Iterator[Record | Loss]:
-    try:
-        frame = picture_frame(source, image)
-    except CorpusError as error:
-        yield Loss(str(error), image)
-        return
-    regions: list[Region] = []
+def _regions(root: Element, image: str, frame: Frame) -> Iterator[Region | Loss]:
     for number, element in enumerate(root.iter("object"), start=1):
         label = (element.findtext("name") or "").strip()
-        found = _region(root, element, label or "unnamed", frame, image, number)
-        if isinstance(found, Loss):
-            yield found
+        if label:
+            yield _region(root, element, label, frame, image, number)
         else:
-            regions.append(found)
-    provenance = Provenance(source.name, "voc")
-    record_id = f"{source.name}/{image}"
-    yield Record(record_id, source.name, image, None, frame, provenance, regions=tuple(regions))
+            yield Loss("the object has no name", image, f"region {number}")
 
 
 def _region(
-    root: ElementTree.Element,
-    element: ElementTree.Element,
+    root: Element,
+    element: Element,
     label: str,
     frame: Frame,
     image: str,
@@ -89,17 +81,17 @@ def _region(
     return placed_box(label, edges, frame, image=image, number=number)
 
 
-def _number(root: ElementTree.Element, tag: str) -> float:
+def _number(root: Element, tag: str) -> float:
     try:
         return float(root.findtext(tag) or 0)
     except ValueError:
         return 0.0
 
 
-def _parse(source: Source, path: str) -> ElementTree.Element | None:
+def _parse(source: Source, path: str) -> Element | None:
     try:
         root = fromstring(source.read(path))
-    except (ElementTree.ParseError, ValueError):
+    except (ParseError, ValueError):
         return None
     except DefusedXmlException:
         raise CorpusError(

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 
 import yaml
 
-from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import picture_frame, placed_box, polygon_edges
+from regionmed.corpus.readers.assemble import assemble
+from regionmed.corpus.readers.pairing import Pictures, files_beside_pictures
+from regionmed.corpus.readers.places import placed_box, polygon_edges
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.errors import CorpusError
 from regionmed.geometry import Frame
-from regionmed.record import Provenance, Record, Region
+from regionmed.record import Record, Region
 
 _NAME_LISTS = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 
 
 def looks_like_yolo(source: Source) -> bool:
     """Whether txt files beside pictures hold a class and 4 or more numbers a line."""
-    labels = _label_files(source)
+    labels = files_beside_pictures(source, ".txt")
     for path in labels[:50]:
         for line in source.text(path).splitlines():
             if line.strip():
@@ -32,30 +34,18 @@ def read_yolo(source: Source) -> Iterator[Record | Loss]:
     names = class_names(source)
     pictures = Pictures(source.pictures())
     labels: dict[str, str] = {}
-    for path in _label_files(source):
+    for path in files_beside_pictures(source, ".txt"):
         image = pictures.find(PurePosixPath(path).stem, path)
         if image is None:
-            yield Loss("no picture in the source has this label file's name", path)
+            yield Loss("no single picture in the source has this label file's name", path)
         else:
             labels[image] = path
     for image in pictures.paths:
-        if image not in labels:
+        if image in labels:
+            found = partial(_regions, source, labels[image], names, image)
+            yield from assemble(source, image, "yolo", found)
+        else:
             yield Loss("the picture has no label file, not even an empty one", image)
-            continue
-        try:
-            frame = picture_frame(source, image)
-        except CorpusError as error:
-            yield Loss(str(error), image)
-            continue
-        regions: list[Region] = []
-        for found in _regions(source, labels[image], names, frame, image):
-            if isinstance(found, Loss):
-                yield found
-            else:
-                regions.append(found)
-        provenance = Provenance(source.name, "yolo")
-        record_id = f"{source.name}/{image}"
-        yield Record(record_id, source.name, image, None, frame, provenance, regions=tuple(regions))
 
 
 def class_names(source: Source) -> dict[int, str]:
@@ -91,12 +81,6 @@ def _yaml_names(source: Source, path: str) -> dict[int, str]:
     return {}
 
 
-def _label_files(source: Source) -> list[str]:
-    """Txt files that share their stem with a picture."""
-    stems = {PurePosixPath(path).stem for path in source.pictures()}
-    return [path for path in source.with_suffix(".txt") if PurePosixPath(path).stem in stems]
-
-
 def _numbers(line: str) -> tuple[int, list[float]] | None:
     """Class and numbers of a line; None where it is no YOLO line."""
     try:
@@ -109,7 +93,7 @@ def _numbers(line: str) -> tuple[int, list[float]] | None:
 
 
 def _regions(
-    source: Source, path: str, names: dict[int, str], frame: Frame, image: str
+    source: Source, path: str, names: dict[int, str], image: str, frame: Frame
 ) -> Iterator[Region | Loss]:
     lines = [line for line in source.text(path).splitlines() if line.strip()]
     for number, line in enumerate(lines, start=1):
@@ -121,8 +105,8 @@ def _regions(
         if kind not in names:
             known = f"0 to {max(names)}" if names else "none"
             raise CorpusError(
-                f"{source.name}: '{path}', line {number}: class {kind} has no name, the classes are "
-                f"{known}; is this the label file of another set?"
+                f"{source.name}: '{path}', line {number}: class {kind} has no name, the "
+                f"classes are {known}; is this the label file of another set?"
             )
         yield _region(names[kind], values, frame, image, number)
 
@@ -130,7 +114,7 @@ def _regions(
 def _region(
     label: str, values: list[float], frame: Frame, image: str, number: int
 ) -> Region | Loss:
-    """4 numbers are centre and size, 5 have a confidence behind them, more are a polygon's corners."""
+    """4 numbers are centre and size, 5 have a confidence as well, more are a polygon's corners."""
     w, h = frame.width, frame.height
     if len(values) <= 5:
         x, y, width, height = values[:4]

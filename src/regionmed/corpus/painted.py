@@ -48,22 +48,25 @@ class Study:
 
 def paint_film(generator: Generator) -> Study:
     """A chest-film-like picture with 1 to 4 of nodule, opacity and cavity in its lungs."""
-    height, width = (int(side) for side in generator.integers(288, 353, 2))
-    u, v = _grid(width, height)
-    wobble = 0.05 * _cloud(generator, width, height, 4)
+    height, width = (int(side) for side in generator.integers(272, 369, 2))
+    u, v = _posed(*_grid(width, height), generator)
+    wobble = 0.08 * _cloud(generator, width, height, 4)
     lungs = np.zeros((height, width))
     for side in (-1, 1):
-        edge = ((u - side * 0.44) / 0.33) ** 2 + ((v + 0.12) / 0.68) ** 2 + wobble
-        base = 0.52 + 0.18 * (u - side * 0.44) ** 2 - 0.06 * generator.random()
+        wide, tall = generator.uniform(0.27, 0.37), generator.uniform(0.55, 0.75)
+        edge = ((u - side * 0.44) / wide) ** 2 + ((v + 0.12) / tall) ** 2 + wobble
+        base = generator.uniform(0.34, 0.54) + 0.18 * (u - side * 0.44) ** 2
         lungs = np.maximum(lungs, _ramp(1 - edge, 0.14) * _ramp(base - v, 0.05))
     body = _ramp(1.12 - (np.abs(u) ** 3 + 0.35 * np.maximum(-v, 0) ** 4), 0.25)
-    film = 0.58 * body * (1 - 0.62 * lungs)
-    heart = ((u - 0.14) / 0.36) ** 2 + ((v - 0.28) / 0.36) ** 2
+    film = 0.58 * body * (1 - generator.uniform(0.5, 0.7) * lungs)
+    girth = generator.uniform(0.28, 0.42)
+    heart = ((u - 0.14) / girth) ** 2 + ((v - 0.28) / girth) ** 2
     film += 0.17 * _ramp(1 - heart, 0.25) + 0.14 * np.exp(-((u / 0.13) ** 2))
     film -= 0.14 * np.exp(-((u / 0.035) ** 2)) * _ramp(-0.35 - v, 0.1)  # trachea
     film += 0.1 * _ribs(u, v, generator) * body
     film += lungs * (0.05 * _cloud(generator, width, height, 24)
                      + 0.05 * np.exp(-((np.abs(u) - 0.2) ** 2 + v**2) / 0.03))  # fmt: skip
+    film *= 1 + 0.14 * _cloud(generator, width, height, 1)  # uneven exposure
     marks: list[Mark] = []
     taken = lungs < 0.6
     for _ in range(int(generator.integers(1, 5))):
@@ -102,25 +105,36 @@ def paint_ultrasound(generator: Generator, label: str) -> Study:
     tissue *= 1.1 - 0.35 * (v + 1) / 2
     marks: tuple[Mark, ...] = ()
     if label != "normal":
-        radius = float(np.exp(generator.uniform(np.log(9), np.log(62))))
-        rough = 0.07 if label == "cyst" else 0.26
-        blob = _place(generator, np.abs(v) > 0.8, radius, irregular=rough, flat=0.7)
-        if blob is not None:
-            depth = np.full((height, width), -9.0)
-            depth[blob.window] = blob.depth
-            inside = _ramp(depth, 0.1)
-            below = np.maximum.accumulate(blob.mask, axis=0) & ~blob.mask
-            behind = ndimage.gaussian_filter(below.astype(float), (1, 3))
-            if label == "cyst":
-                tissue = tissue * (1 - 0.93 * inside) + 0.3 * np.exp(-((depth / 0.06) ** 2))
-                tissue *= 1 + 0.55 * behind
-            else:
-                tissue *= 1 - generator.uniform(0.5, 0.7) * inside
-                tissue *= 1 - 0.5 * behind
-            marks = (Mark(label, blob.mask),)
+        blob = _lesion(label, v, generator)
+        tissue = _with_lesion(tissue, label, blob, generator)
+        marks = (Mark(label, blob.mask),)
     speckle = np.hypot(*generator.standard_normal((2, height, width)))
     speckle = ndimage.gaussian_filter(speckle, (0.7, 1.3))
     return Study(_to_bytes(np.clip(tissue * speckle / 1.05, 0, 1) ** 0.9), marks)
+
+
+def _lesion(label: str, v: Grey, generator: Generator) -> _Blob:
+    """Four of five cysts lie in the upper half, solid masses in the lower: here place tells too."""
+    radius = float(np.exp(generator.uniform(np.log(9), np.log(62))))
+    rough = 0.07 if label == "cyst" else 0.26
+    upper = (label == "cyst") == (generator.random() < 0.8)
+    taken = (np.abs(v) > 0.8) | ((v > 0) if upper else (v < 0))
+    while (blob := _place(generator, taken, radius, irregular=rough, flat=0.7)) is None:
+        radius *= 0.8  # a smaller one finds room
+    return blob
+
+
+def _with_lesion(tissue: Grey, label: str, blob: _Blob, generator: Generator) -> Grey:
+    """Black with a bright ground below for a cyst, grey with a shadow below for a solid mass."""
+    depth = np.full(tissue.shape, -9.0)
+    depth[blob.window] = blob.depth
+    inside = _ramp(depth, 0.1)
+    below = np.maximum.accumulate(blob.mask, axis=0) & ~blob.mask
+    behind = ndimage.gaussian_filter(below.astype(float), (1, 3))
+    if label == "cyst":
+        wall = 0.3 * np.exp(-((depth / 0.06) ** 2))
+        return (tissue * (1 - 0.93 * inside) + wall) * (1 + 0.55 * behind)
+    return tissue * (1 - generator.uniform(0.5, 0.7) * inside) * (1 - 0.5 * behind)
 
 
 def paint_smear(generator: Generator) -> Study:
@@ -221,6 +235,14 @@ def _ribs(u: Grey, v: Grey, generator: Generator) -> Grey:
         ribs += np.exp(-(((v - arc) / 0.028) ** 2)) * (np.abs(u) > 0.1)
     clavicle = -0.72 + shift - 0.12 * np.abs(u)
     return ribs + 1.4 * np.exp(-(((v - clavicle) / 0.03) ** 2)) * (np.abs(u) > 0.08)
+
+
+def _posed(u: Grey, v: Grey, generator: Generator) -> tuple[Grey, Grey]:
+    """The body's own coordinates: turned by up to 8 degrees, moved and scaled, no two alike."""
+    turn = np.radians(generator.uniform(-8, 8))
+    across = (u * np.cos(turn) - v * np.sin(turn)) * generator.uniform(0.85, 1.2)
+    down = (v * np.cos(turn) + u * np.sin(turn)) * generator.uniform(0.85, 1.2)
+    return across + generator.uniform(-0.16, 0.16), down + generator.uniform(-0.14, 0.14)
 
 
 def _grid(width: int, height: int) -> tuple[Grey, Grey]:

@@ -2,124 +2,104 @@
 
 import * as api from "./api.js";
 import { figure, showMatches, showSentences, showStatus } from "./answers.js";
+import { Display } from "./display.js";
 import { moved, resized } from "./geometry.js";
 import { Viewer } from "./viewer.js";
-import { dragged, shadeBytes, shadeGrey } from "./window.js";
+import { dragged } from "./window.js";
 
 const $ = (id) => document.getElementById(id);
-const viewer = new Viewer($("canvas"));
+const EDGES = ["x0", "y0", "x1", "y1"];
 const PATIENCE = 350; // ms without a further change before a question is asked
-const EIGHT_BIT = { center: 127.5, width: 255, function: "LINEAR_EXACT" }; // shows bytes as they are
+const viewer = new Viewer($("canvas"));
 
-// the picture on the screen: what the server said of it, its pixels, and how it is shown now
-let opened = null; // {id, width, height, window, inverted, ...}
-let bytes = null; // RGBA as opened
-let greys = null; // Promise of Float32Array, fetched with the first change of window
-let shades = null; // ImageData on the viewer's source canvas
-let shown = null; // the window on the screen
-let shownWhenDragged = null;
-let asked = 0; // number of the latest question: answers to earlier ones are dropped
+let display = null; // the opened picture
+let dragFrom = null; // the window a right-drag began with
+let aboutWhole = false; // the answers on the page are about the whole picture
+let openings = 0; // number of the latest file, and
+let asked = 0; // of the latest question: what answers to earlier ones is dropped
 let timer = 0;
-let aboutWhole = false;
 
 // --- opening
 
 async function open(file) {
   if (!file) return;
-  const number = ++asked;
-  clearTimeout(timer);
+  const number = ++openings;
   complain(null);
   $("facts").textContent = "Opening…";
   try {
     const description = await api.openPicture(file);
     const bitmap = await api.pixels(description.id);
-    if (number !== asked) return;
-    const source = document.createElement("canvas");
-    source.width = description.width;
-    source.height = description.height;
-    const context = source.getContext("2d", { willReadFrequently: true });
-    context.drawImage(bitmap, 0, 0);
-    shades = context.getImageData(0, 0, source.width, source.height);
-    [opened, bytes, greys, aboutWhole] = [description, shades.data.slice(), null, false];
-    viewer.show(source);
-    showOpened(file.name);
+    if (number !== openings) return; // another file was chosen meanwhile
+    display = new Display({ ...description, name: file.name }, bitmap);
+    showOpened();
   } catch (error) {
-    if (number !== asked) return;
-    $("facts").textContent = opened ? describeOpened() : "";
+    if (number !== openings) return;
+    $("facts").textContent = display ? describeOpened() : "";
     complain(error.message);
   }
 }
 
-function showOpened(name) {
-  opened.name = name;
+function showOpened() {
+  const { opened } = display;
   $("empty").hidden = true;
   $("hint").hidden = false;
-  $("facts").textContent = describeOpened();
-  $("facts").title = name;
+  $("facts").textContent = $("facts").title = describeOpened();
   for (const id of ["window-center", "window-width", "ask-whole"]) $(id).disabled = false;
   $("box-form").querySelector("fieldset").disabled = false;
-  for (const [edge, most] of [["x0", opened.width], ["x1", opened.width], ["y0", opened.height], ["y1", opened.height]]) {
-    field(edge).max = most;
-  }
-  $("window-kind").textContent = opened.window ? "values after rescale" : "display only, 8-bit";
-  setShown(opened.window ?? EIGHT_BIT);
+  EDGES.forEach((edge, i) => (field(edge).max = i % 2 ? opened.height : opened.width));
+  $("window-kind").textContent = display.windowIsRead ? "values after rescale" : "display only, 8-bit";
+  showWindow();
+  aboutWhole = false;
+  viewer.show(display.canvas);
   changeBox(null, false);
   $("canvas").focus({ preventScroll: true });
 }
 
 function describeOpened() {
-  const { format, frame, frames } = opened.applied;
-  const which = frames > 1 ? `, frame ${frame + 1} of ${frames}` : "";
-  const seen = opened.in_training ? " · the model was trained on this picture" : "";
-  return `${opened.name} · ${opened.width} × ${opened.height} px · ${format}${which}${seen}`;
+  const { name, width, height, applied, in_training: seen } = display.opened;
+  const which = applied.frames > 1 ? `, frame ${applied.frame + 1} of ${applied.frames}` : "";
+  const trained = seen ? " · the model was trained on this picture" : "";
+  return `${name} · ${width} × ${height} px · ${applied.format}${which}${trained}`;
 }
 
 // --- window
 
-function setShown(window) {
-  shown = window;
-  $("window-center").value = window.center;
-  $("window-width").value = window.width;
+function showWindow() {
+  $("window-center").value = display.window.center;
+  $("window-width").value = display.window.width;
 }
 
 async function changeWindow(window, done) {
-  const of = opened;
-  setShown(window);
+  const on = display;
   try {
-    if (of.window) {
-      greys ??= api.values(of.id);
-      const values = await greys;
-      if (of !== opened || window !== shown) return; // overtaken by another picture or a later window
-      shadeGrey(values, window, of.inverted, shades.data);
-    } else {
-      shadeBytes(bytes, window, shades.data);
-    }
+    const applied = on.apply(window);
+    showWindow();
+    if (!(await applied) || on !== display) return;
   } catch (error) {
-    greys = null;
     complain(error.message);
     return;
   }
-  viewer.source.getContext("2d").putImageData(shades, 0, 0);
+  windowChanged(done);
+}
+
+function windowChanged(done) {
   viewer.refresh();
-  if (done && of.window && (viewer.box || aboutWhole)) askSoon(); // what the model reads has changed
+  // what the model reads has changed with it
+  if (done && display.windowIsRead && (viewer.box || aboutWhole)) askSoon();
 }
 
 function resetWindow() {
-  if (!opened) return;
-  setShown(opened.window ?? EIGHT_BIT);
-  shades.data.set(bytes);
-  viewer.source.getContext("2d").putImageData(shades, 0, 0);
-  viewer.refresh();
-  if (opened.window && (viewer.box || aboutWhole)) askSoon();
+  if (!display) return;
+  display.reset();
+  showWindow();
+  windowChanged(true);
 }
 
 function windowTyped() {
   const [center, width] = [$("window-center").valueAsNumber, $("window-width").valueAsNumber];
-  if (Number.isFinite(center) && width > 0 && (shown.function !== "LINEAR" || width >= 1)) {
-    changeWindow({ ...shown, center, width }, true);
-  } else {
-    setShown(shown);
-  }
+  const least = display.window.function === "LINEAR" ? 1 : Number.MIN_VALUE;
+  if (Number.isFinite(center) && width >= least) changeWindow({ ...display.window, center, width }, true);
+  else showWindow();
 }
 
 // --- box
@@ -129,7 +109,7 @@ const field = (name) => $("box-form").elements.namedItem(name);
 function changeBox(box, done) {
   viewer.setBox(box);
   if (box) aboutWhole = false;
-  ["x0", "y0", "x1", "y1"].forEach((name, i) => (field(name).value = box ? box[i] : ""));
+  EDGES.forEach((name, i) => (field(name).value = box ? box[i] : ""));
   $("box-size").textContent = box ? `${box[2] - box[0]} × ${box[3] - box[1]} px` : "";
   $("clear-box").disabled = !box;
   if (box) $("hint").hidden = true;
@@ -138,12 +118,13 @@ function changeBox(box, done) {
 }
 
 function boxTyped() {
-  const edges = ["x0", "y0", "x1", "y1"].map((name) => field(name).valueAsNumber);
+  const edges = EDGES.map((name) => field(name).valueAsNumber);
   if (!edges.every(Number.isFinite)) return;
   const [x0, y0, x1, y1] = edges.map(Math.round);
-  const fits = x0 >= 0 && y0 >= 0 && x0 < x1 && y0 < y1 && x1 <= opened.width && y1 <= opened.height;
+  const { width, height } = viewer;
+  const fits = x0 >= 0 && y0 >= 0 && x0 < x1 && y0 < y1 && x1 <= width && y1 <= height;
   if (!fits) {
-    complain(`The box needs x0 < x1 and y0 < y1 inside ${opened.width} × ${opened.height} file pixels.`);
+    complain(`The box needs x0 < x1 and y0 < y1 inside ${width} × ${height} file pixels.`);
     return;
   }
   changeBox([x0, y0, x1, y1], true);
@@ -153,7 +134,7 @@ function nudge(event) {
   const step = event.shiftKey ? 10 : 1;
   const [dx, dy] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
   const change = event.altKey ? (box, ...rest) => resized(box, "se", ...rest) : moved;
-  changeBox(change(viewer.box, dx, dy, opened.width, opened.height), true);
+  changeBox(change(viewer.box, dx, dy, viewer.width, viewer.height), true);
 }
 
 // --- questions
@@ -164,7 +145,7 @@ function askSoon() {
 }
 
 function askWhole() {
-  if (!opened) return;
+  if (!display) return;
   changeBox(null, false);
   aboutWhole = true;
   $("hint").hidden = true;
@@ -173,9 +154,9 @@ function askWhole() {
 }
 
 async function askNow() {
-  clearTimeout(timer);
   const number = ++asked;
-  const window = opened.window && shown !== opened.window ? shown : null;
+  const { opened } = display;
+  const window = display.windowIsRead && display.changed ? display.window : null;
   $("answer").setAttribute("aria-busy", "true");
   $("no-answer").hidden = true;
   try {
@@ -199,14 +180,15 @@ async function askNow() {
 
 function readAs({ applied, box }) {
   const what = box ? `Box ${box.join(", ")} (file pixels)` : "Whole picture";
-  if (!opened.window) return `${what}, read with the file's own shades; the window on the screen is for display only.`;
-  const { center, width } = applied.window ?? opened.window;
+  if (!display.windowIsRead) return `${what}, read with the file's own shades; the window on the screen is for display only.`;
+  const { center, width } = applied.window ?? display.first;
   return `${what}, read by the model under the window on the screen: centre ${center}, width ${width}.`;
 }
 
 function forgetAnswer() {
   clearTimeout(timer);
   asked += 1;
+  complain(null);
   $("answer").hidden = true;
   $("answer").setAttribute("aria-busy", "false");
   $("no-answer").hidden = false;
@@ -242,7 +224,7 @@ function choose(name) {
 
 const KEYS = {
   o: () => $("file").click(),
-  b: () => opened && changeBox(viewer.middleBox(), true),
+  b: () => display && changeBox(viewer.middleBox(), true),
   f: () => viewer.fit(),
   1: () => viewer.zoomTo(1 / devicePixelRatio),
   "+": () => viewer.zoomTo(viewer.scale * 1.25),
@@ -252,7 +234,7 @@ const KEYS = {
   a: askWhole,
   "/": () => choose("text"),
   "?": () => $("keys").showModal(),
-  Escape: () => opened && changeBox(null, false),
+  Escape: () => display && changeBox(null, false),
 };
 
 function pressed(event) {
@@ -298,22 +280,21 @@ $("text-form").addEventListener("submit", searchText);
 for (const id of ["window-center", "window-width"]) $(id).addEventListener("change", windowTyped);
 
 viewer.addEventListener("box", ({ detail }) => changeBox(detail.box, detail.done));
-viewer.addEventListener("window", ({ detail }) => {
-  shownWhenDragged ??= shown;
-  const dy = opened.inverted ? -detail.dy : detail.dy; // up is brighter on every picture
-  changeWindow(dragged(shownWhenDragged, opened.window ?? EIGHT_BIT, detail.dx, dy), detail.done);
-  if (detail.done) shownWhenDragged = null;
+viewer.addEventListener("window", ({ detail: { dx, dy, done } }) => {
+  dragFrom ??= display.window;
+  const up = display.opened.inverted ? -dy : dy; // up is brighter on every picture
+  changeWindow(dragged(dragFrom, display.first, dx, up), done);
+  if (done) dragFrom = null;
 });
 viewer.addEventListener("view", ({ detail }) => {
   $("zoom").textContent = `${Math.round(100 * detail.scale * devicePixelRatio)} %`;
 });
 viewer.addEventListener("cursor", async ({ detail }) => {
-  const at = detail && `x ${detail.x}  y ${detail.y} px`;
-  const of = opened;
-  const values = detail && greys ? await greys.catch(() => null) : null;
-  if (of !== opened) return;
-  const value = values ? `   value ${Number(values[detail.y * of.width + detail.x].toPrecision(6))}` : "";
-  $("cursor").textContent = at ? at + value : "";
+  const on = display;
+  const value = detail && (await on.valueAt(detail.x, detail.y));
+  if (on !== display) return;
+  const beneath = value === null ? "" : `   value ${Number(value.toPrecision(6))}`;
+  $("cursor").textContent = detail ? `x ${detail.x}  y ${detail.y} px${beneath}` : "";
 });
 
 api.status().then(showStatus, (error) => {

@@ -1,9 +1,14 @@
 """regionmed corpus: build, rows, report, leaks."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from regionmed.corpus.shards import Corpus
 
 app = typer.Typer(help="Build and look at corpora.", no_args_is_help=True)
 
@@ -80,3 +85,68 @@ def rows(
             stream.write(json.dumps(as_row(record), ensure_ascii=False) + "\n")
     aside.replace(out)
     typer.echo(f"{len(opened)} rows in {out}")
+
+
+@app.command()
+def report(corpus: Annotated[Path, typer.Argument(help="A corpus folder.")]) -> None:
+    """Print what a corpus holds and write its contact sheet."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from regionmed.corpus.shards import open_corpus
+    from regionmed.corpus.sheet import write_sheet
+
+    opened = open_corpus(corpus)
+    manifest = opened.manifest
+    table = Table(title=f"{corpus}, fingerprint {opened.fingerprint[:12]}")
+    table.add_column("set", overflow="fold")
+    counted = ("pictures", "regions", "captions", "questions")
+    splits = ("train", "val", "test")
+    for name in (*counted, *splits, "lost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, counts in manifest.get("sets", {}).items():
+        shares = manifest["splits"].get(name, {})
+        losses = manifest.get("ledger", {}).get(name, {})
+        numbers = [counts.get(key, 0) for key in counted] + [shares.get(key, 0) for key in splits]
+        numbers.append(losses.get("pictures", 0) + losses.get("regions", 0))
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    Console().print(table)
+    sheet = write_sheet(opened, corpus / "contact-sheet.html")
+    typer.echo(f"contact sheet: {sheet}; losses: {corpus / 'ledger.jsonl'}")
+
+
+@app.command()
+def leaks(
+    first: Annotated[str, typer.Argument(help="A corpus folder, or FOLDER:train.")],
+    second: Annotated[str, typer.Argument(help="A corpus folder, or FOLDER:test.")],
+    out: Annotated[Path | None, typer.Option(help="Write the pairs as JSON lines here.")] = None,
+) -> None:
+    """List the pictures of the second that are also in the first, exact or alike to the eye."""
+    import json
+    from dataclasses import asdict
+
+    from regionmed.cli.progress import bar
+    from regionmed.corpus.leaks import find_leaks
+
+    found = find_leaks(_opened(first), _opened(second), track=bar)
+    if out is not None:
+        aside = out.with_name(out.name + ".part")
+        lines = [json.dumps(asdict(leak), ensure_ascii=False) + "\n" for leak in found]
+        aside.write_text("".join(lines), "utf-8")
+        aside.replace(out)
+    for leak in found if out is None else ():
+        typer.echo(f"{leak.kind}\t{leak.likeness:.3f}\t{leak.first}\t{leak.second}")
+    exact = sum(leak.kind == "exact" for leak in found)
+    where = f", in {out}" if out else ""
+    typer.echo(f"{exact} exact and {len(found) - exact} near duplicates{where}")
+
+
+def _opened(written: str) -> Corpus:
+    """A corpus, or the split of one: `corpora/kit:test`."""
+    from regionmed.corpus.shards import open_corpus
+    from regionmed.record import SPLITS
+
+    folder, mark, split = written.rpartition(":")
+    if mark and split in SPLITS:
+        return open_corpus(folder).split(split)
+    return open_corpus(written)

@@ -174,6 +174,9 @@ def _with_picture(source: Source, record: Record) -> tuple[Record, Look | None]:
     """The record with its encoded picture, sha256 and what was done to the pixels; and its look."""
     if record.image is None or record.frame is None:
         return record, None
+    if record.picture is not None and record.sha256 is not None:
+        pixels = read_picture(record.picture, record.image).pixels  # the reader made them
+        return record, look_at(pixels, record.sha256)
     data = source.read(record.image)
     picture = read_picture(data, record.image)
     if picture.frame != record.frame:

@@ -35,23 +35,33 @@ class Look:
 
 def look_at(pixels: NDArray[np.uint8], sha256: str) -> Look:
     """The look of a picture; pixels (H, W) or (H, W, 3) uint8."""
-    image = Image.fromarray(pixels).convert("L")
+    image = Image.fromarray(pixels)
+    if image.mode == "RGB":
+        image = image.resize((2 * SIDE, 2 * SIDE), Image.Resampling.BOX).convert("L")
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
-    bits = imagehash.dhash(image).hash
+    bits = imagehash.dhash(small).hash
     return Look(sha256, np.packbits(bits).view(np.uint64)[0], np.asarray(small).reshape(-1))
 
 
 def twin_pairs(looks: Sequence[Look]) -> list[tuple[int, int, float]]:
-    """Pairs (i < j) that look alike, with their grey correlation (1 where the bytes are equal)."""
-    pairs = dict.fromkeys(_equal_pairs([look.sha256 for look in looks]), 1.0)
-    if looks:
-        hashes_N = np.array([look.hash for look in looks], dtype=np.uint64)
-        greys_NP = _standardised(np.stack([look.grey for look in looks]))
-        for first, second in _near_hashes(hashes_N):
-            likeness = np.einsum("np,np->n", greys_NP[first], greys_NP[second])
-            for i, j, value in zip(first, second, likeness, strict=True):
-                if value >= LEAST_CORRELATION:
-                    pairs.setdefault((int(i), int(j)), float(value))
+    """Near pairs, and each picture with the one before it whose file has the same bytes."""
+    pairs = {(i, j): likeness for i, j, likeness in near_pairs(looks)}
+    pairs |= dict.fromkeys(_equal_pairs([look.sha256 for look in looks]), 1.0)
+    return [(i, j, likeness) for (i, j), likeness in sorted(pairs.items())]
+
+
+def near_pairs(looks: Sequence[Look]) -> list[tuple[int, int, float]]:
+    """Pairs (i < j) that look alike, with their grey correlation."""
+    if not looks:
+        return []
+    hashes_N = np.array([look.hash for look in looks], dtype=np.uint64)
+    greys_NP = _standardised(np.stack([look.grey for look in looks]))
+    pairs: dict[tuple[int, int], float] = {}
+    for first, second in _near_hashes(hashes_N):
+        likeness = np.einsum("np,np->n", greys_NP[first], greys_NP[second])
+        for i, j, value in zip(first, second, likeness, strict=True):
+            if value >= LEAST_CORRELATION:
+                pairs[int(i), int(j)] = float(value)
     return [(i, j, likeness) for (i, j), likeness in sorted(pairs.items())]
 
 

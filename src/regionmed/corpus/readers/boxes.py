@@ -22,6 +22,7 @@ from regionmed.corpus.readers.places import foreground, placed_box
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.corpus.readers.tables import (
     SYNONYMS,
+    Patients,
     Table,
     best_image_column,
     find_column,
@@ -122,11 +123,14 @@ def read_boxes(source: Source) -> Iterator[Record | Loss]:
             else:
                 rows[image].append((boxes, row))
     _refuse_misread(source, rows)
+    patients = Patients(source)
     masks = {row.get(boxes.mask or "") for entries in rows.values() for boxes, row in entries}
     for image in pictures.paths:
         if image in rows or image not in masks:
-            regions = partial(_regions, source, rows.get(image, []), image)
-            yield from assemble(source, image, "boxes", regions)
+            entries = rows.get(image, [])
+            regions = partial(_regions, source, entries, image)
+            codes = (patients.code(boxes.table, row) for boxes, row in entries)
+            yield from assemble(source, image, "boxes", regions, group=next(codes, None))
 
 
 def _edge_columns(table: Table) -> tuple[tuple[str, ...], bool]:

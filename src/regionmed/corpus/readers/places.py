@@ -109,7 +109,7 @@ def foreground(data: bytes, name: str) -> NDArray[np.bool_]:
     if levels.dtype == np.bool_:
         return levels
     if levels.ndim == 3:
-        levels = levels.max(axis=2)
+        levels = np.maximum(np.maximum(levels[:, :, 0], levels[:, :, 1]), levels[:, :, 2])
     if lossy or levels.max() > 127:
         return levels > 127
     return levels > 0

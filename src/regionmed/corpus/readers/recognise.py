@@ -9,6 +9,7 @@ from regionmed.corpus.readers.folders import looks_like_folders
 from regionmed.corpus.readers.masks import looks_like_masks
 from regionmed.corpus.readers.points import looks_like_points
 from regionmed.corpus.readers.source import Source
+from regionmed.corpus.readers.tables import read_tables
 from regionmed.corpus.readers.texts import looks_like_texts
 from regionmed.corpus.readers.voc import looks_like_voc
 from regionmed.corpus.readers.yolo import looks_like_yolo
@@ -47,6 +48,13 @@ def recognise(source: Source) -> str:
         raise CorpusError(
             f"{source.name} holds {len(source.paths)} files but no picture and no table of texts"
         )
+    for table in read_tables(source):
+        if table.column("image"):
+            raise CorpusError(
+                f"{source.name}: {table.path} has the columns {', '.join(table.columns[:12])}; a table "
+                "of boxes needs a label and xmin, ymin, xmax, ymax or x, y, width, height, a table of "
+                "texts caption, or question and answer"
+            )
     raise CorpusError(
         f"{source.name} holds {len(source.pictures())} pictures, but no annotations that are "
         "recognised; give --format if you know theirs, or sort the pictures into class folders"

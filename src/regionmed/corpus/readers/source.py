@@ -61,7 +61,15 @@ class Source:
         """The bytes of a member; CorpusError where it cannot be read."""
         try:
             return self.fetch(path)
-        except (OSError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+        # RuntimeError: a zip member under a password; NotImplementedError: an unknown compression
+        except (
+            OSError,
+            KeyError,
+            RuntimeError,
+            NotImplementedError,
+            zipfile.BadZipFile,
+            tarfile.TarError,
+        ) as error:
             raise CorpusError(
                 f"{self.name}: member '{path}' cannot be read ({type(error).__name__})"
             ) from None

@@ -36,7 +36,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "answer": ("answer", "response"),
     "question_id": ("qid", "question_id", "id"),
     "answer_type": ("answer_type", "content_type"),
-    "modality": ("modality",),
     "group": ("patient", "patient_id", "patientid", "subject", "subject_id", "case", "case_id",
               "study_id", "study"),
     "confidence": ("confidence", "score"),
@@ -81,10 +80,39 @@ def fold(column: str) -> str:
 
 
 def read_tables(source: Source, only: Sequence[str] = ()) -> list[Table]:
-    """The source's tables that have rows; `only` names the members to take."""
-    paths = only or source.with_suffix(*_TABLE_SUFFIXES)
-    tables = (read_table(source, path) for path in paths)
-    return [table for table in tables if table.rows]
+    """The source's tables that have rows; `only` names the members to take.
+
+    Of files that nobody named, those that are no tables are passed over, unless there is no other.
+    """
+    tables: list[Table] = []
+    broken: CorpusError | None = None
+    for path in only or source.with_suffix(*_TABLE_SUFFIXES):
+        try:
+            table = read_table(source, path)
+        except CorpusError as error:
+            broken = broken or error
+        else:
+            tables += [table] if table.rows else []
+    if broken and (only or not tables):
+        raise broken
+    return tables
+
+
+class Patients:
+    """The code of a row's patient: a number in the order met, which says nothing elsewhere."""
+
+    def __init__(self, source: Source) -> None:
+        self._name = source.name
+        self._numbers: dict[str, int] = {}
+
+    def code(self, table: Table, row: Mapping[str, Any]) -> str | None:
+        """The code of a row's patient or case; None where the table has no such column."""
+        column = table.column("group")
+        value = row.get(column) if column else None
+        if value is None:
+            return None
+        number = self._numbers.setdefault(str(value), len(self._numbers) + 1)
+        return f"{self._name}:patient {number}"
 
 
 def read_table(source: Source, path: str) -> Table:

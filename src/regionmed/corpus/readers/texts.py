@@ -15,6 +15,7 @@ from regionmed.corpus.readers.pairing import Pictures
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.corpus.readers.tables import (
     SYNONYMS,
+    Patients,
     Table,
     best_image_column,
     fold,
@@ -29,7 +30,11 @@ _NOTHING = frozenset({"", "n/a", "na", "none", "null", "nan"})
 
 def looks_like_texts(source: Source) -> bool:
     """Whether a table has a picture column and a caption, a report or questions with answers."""
-    return any(_carries_text(table) for table in _tables(source))
+    has_pictures = bool(source.pictures())
+    return any(
+        _carries_text(table) and (table.column("image") or not has_pictures)
+        for table in _tables(source)
+    )
 
 
 def read_texts(source: Source) -> Iterator[Record | Loss]:
@@ -40,6 +45,7 @@ def read_texts(source: Source) -> Iterator[Record | Loss]:
         table = found[0] if found else Table(source.name, [])
         need(table, None, "texts", ("caption", "findings", "question and answer"))
     pictures = Pictures(source.pictures())
+    patients = Patients(source)
     if not pictures.paths:
         for table in tables:
             for number, row in enumerate(table.rows, start=1):
@@ -53,6 +59,7 @@ def read_texts(source: Source) -> Iterator[Record | Loss]:
                     Provenance(source.name, "texts"),
                     texts=texts,
                     questions=questions,
+                    group=patients.code(table, row),
                 )
         return
     rows: dict[str, list[tuple[Table, int, dict[str, Any]]]] = defaultdict(list)
@@ -72,7 +79,8 @@ def read_texts(source: Source) -> Iterator[Record | Loss]:
         if len(captions) > 1:
             yield Loss(f"{len(captions) - 1} further captions of the picture", image)
         texts, questions = _words(rows[image])
-        yield from assemble(source, image, "texts", texts=texts, questions=questions)
+        group = patients.code(*rows[image][0][::2])
+        yield from assemble(source, image, "texts", texts=texts, questions=questions, group=group)
 
 
 def _tables(source: Source) -> list[Table]:

@@ -77,7 +77,7 @@ def _yaml_names(source: Source, path: str) -> dict[int, str]:
     if isinstance(names, list):
         return {number: str(name) for number, name in enumerate(names)}
     if isinstance(names, Mapping):
-        return {int(number): str(name) for number, name in names.items()}
+        return {int(number): str(name) for number, name in names.items() if str(number).isdigit()}
     return {}
 
 

@@ -103,6 +103,7 @@ class RegionClip(nn.Module):
                 config.coordinates,
             )
             self.dense: Any = DenseHead(config.pyramid_width, self.embedding_dim)
+        self.to(memory_format=torch.channels_last)  # twice as fast for Lite0 on a CPU
         self.eval()
 
     # ---- tensors
@@ -114,7 +115,8 @@ class RegionClip(nn.Module):
 
     def read_early(self, early_BCHW: Tensor) -> Reading:
         """Early maps -> pyramid, pooled feature and picture embeddings."""
-        tower: TowerReading = self.image_tower.trunk(early_BCHW)
+        early = early_BCHW.contiguous(memory_format=torch.channels_last)
+        tower: TowerReading = self.image_tower.trunk(early)
         images_BE = F.normalize(self.image_projection(tower.pooled_BD), dim=-1)
         levels = self.pyramid(tower.levels) if self.config.roi else ()
         return Reading(levels, tower.pooled_BD, images_BE)

@@ -86,7 +86,10 @@ class Drawer:
             **self._texts(items, chance),
             picture_twins=[_some(item.twins, TWINS, chance) for item in items],
             labels=[region.label for region, _ in flat],
-            weights=torch.tensor([region.weight**0.5 for region, _ in flat]),
+            # a picture with many regions counts more than one with few, but not by their number
+            weights=torch.tensor(
+                [(region.weight / len(few)) ** 0.5 for few in chosen for region in few]
+            ),
             captions=[None if bad else region.text for region, bad in flat],
             twins=[() if bad else _some(region.twins, TWINS, chance) for region, bad in flat],
             **self._queries(items, placements, chance),

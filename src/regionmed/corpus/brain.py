@@ -39,13 +39,13 @@ def brain_slices() -> Iterator[tuple[str, Study]]:
     volumes = _volumes(anatomy, grey, white, brain.affine)
     for plane, axis, places in _PLANES:
         for place in places:
-            shown = np.clip(_as_shown(np.take(anatomy, place, axis)) / anatomy.max(), 0, 1)
+            shown = np.clip(_as_shown(anatomy, axis, place) / anatomy.max(), 0, 1)
             marks = [
                 Mark(label, piece)
                 for label, volume in volumes.items()
                 # a sagittal slice lies within one hemisphere
                 if not (plane == "sagittal" and "hemisphere" in label)
-                for piece in _pieces(_as_shown(np.take(volume, place, axis)))
+                for piece in _pieces(_as_shown(volume, axis, place))
             ]
             pixels = np.floor(shown * 255 + 0.5).astype(np.uint8)
             yield f"{plane}_{place:03}", Study(pixels, tuple(marks))
@@ -74,11 +74,12 @@ def _volumes(
     return dict(zip(BRAIN_LABELS, volumes, strict=True))
 
 
-def _as_shown(plane: NDArray[Any]) -> NDArray[Any]:
-    """A plane of the volume as radiologists look at it: up is up, the person's left on the right.
+def _as_shown(volume: NDArray[Any], axis: int, place: int) -> NDArray[Any]:
+    """The plane at `place` of an axis as radiologists look at it.
 
-    A sagittal plane has y first: its front then lies on the left of the picture.
+    Up is up, and the person's left lies on the right. A sagittal plane has y first: its front then lies on the left of the picture.
     """
+    plane = np.moveaxis(volume, axis, 0)[place]
     return np.ascontiguousarray(plane.T[::-1, ::-1])
 
 

@@ -37,12 +37,12 @@ from regionmed.corpus.reporting import caption_of, questions_of
 from regionmed.errors import UsageError
 
 STUDIES = 400  # painted ones
-SCANS = (  # of pydicom-data: one encoding of each picture, and two objects that are no pictures
+SCANS = (  # of pydicom-data: one encoding of each picture, and a segmentation, which is none
     "693_UNCR.dcm", "bad_sequence.dcm", "eCT_Supplemental.dcm", "emri_small.dcm",
     "explicit_VR-UN.dcm", "gdcm-US-ALOKA-16.dcm", "JPEG2000_UNC.dcm",
     "JPGLosslessP14SV1_1s_1f_8b.dcm", "MR-SIEMENS-DICOM-WithOverlays.dcm", "MR2_J2KR.dcm",
     "OBXXXX1A_rle.dcm", "color3d_jpeg_baseline.dcm", "RG1_J2KR.dcm", "RG3_J2KR.dcm", "US1_J2KR.dcm",
-    "liver.dcm", "OT-PAL-8-face.dcm",
+    "liver.dcm",
 )  # fmt: skip
 PHOTOGRAPHS = (  # of scikit-image: modality, licence and what its documentation says of the picture
     {

@@ -229,10 +229,9 @@ def _place(
 
 def _ribs(u: Grey, v: Grey, generator: Generator) -> Grey:
     shift = generator.uniform(-0.04, 0.04)
-    ribs = np.zeros_like(u)
-    for k in range(9):
-        arc = -0.85 + 0.19 * k + shift + 0.35 * (np.abs(u) - 0.25) ** 2 + 0.12 * np.abs(u)
-        ribs += np.exp(-(((v - arc) / 0.028) ** 2)) * (np.abs(u) > 0.1)
+    arc = 0.35 * (np.abs(u) - 0.25) ** 2 + 0.12 * np.abs(u) + shift
+    nearest = 0.19 * ((v - arc) / 0.19 - np.rint((v - arc) / 0.19))  # a rib each 0.19
+    ribs = np.exp(-((nearest / 0.028) ** 2)) * (np.abs(u) > 0.1) * (np.abs(v) < 0.95)
     clavicle = -0.72 + shift - 0.12 * np.abs(u)
     return ribs + 1.4 * np.exp(-(((v - clavicle) / 0.03) ** 2)) * (np.abs(u) > 0.08)
 

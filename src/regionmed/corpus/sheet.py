@@ -83,7 +83,8 @@ class Section:
     """One set of the corpus."""
 
     name: str
-    source: dict[str, Any]  # the manifest's entry: format, card, licence
+    source: dict[str, Any]  # the manifest's entry: format, card
+    licence: str
     counts: dict[str, int]
     splits: list[tuple[str, int, float]]  # split, pictures, percent
     pens: tuple[Pen, ...]
@@ -134,7 +135,8 @@ def _sections(corpus: Corpus, limit: int) -> Iterator[Section]:
         splits = manifest["splits"].get(name, {})
         yield Section(
             name,
-            {"format": None, "licence": None, "card": None} | sources.get(name, {}),
+            {"format": None, "card": None} | sources.get(name, {}),
+            _licence([record.licence.name for _, record in records]),
             manifest["sets"][name],
             [(s, splits.get(s, 0), 100 * splits.get(s, 0) / len(records)) for s in SPLITS],
             tuple(pens.values()),
@@ -144,6 +146,11 @@ def _sections(corpus: Corpus, limit: int) -> Iterator[Section]:
             {"pictures": 0, "regions": 0, "reasons": {}} | manifest.get("ledger", {}).get(name, {}),
             tuple(_card(corpus, number, pens) for number in _samples(records, limit)),
         )
+
+
+def _licence(names: Sequence[str | None]) -> str:
+    found = sorted({name or "licence not known" for name in names})
+    return found[0] if len(found) == 1 else f"{len(found)} licences, by picture"
 
 
 def _pens(labels: dict[str, int], phrases: dict[str, str]) -> dict[str, Pen]:

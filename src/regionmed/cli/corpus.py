@@ -90,6 +90,7 @@ def rows(
 @app.command()
 def report(corpus: Annotated[Path, typer.Argument(help="A corpus folder.")]) -> None:
     """Print what a corpus holds and write its contact sheet."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -98,8 +99,8 @@ def report(corpus: Annotated[Path, typer.Argument(help="A corpus folder.")]) -> 
 
     opened = open_corpus(corpus)
     manifest = opened.manifest
-    table = Table(title=f"{corpus}, fingerprint {opened.fingerprint[:12]}")
-    table.add_column("set", overflow="fold")
+    table = Table(title=f"{corpus}, fingerprint {opened.fingerprint[:12]}", box=SIMPLE_HEAD)
+    table.add_column("set", no_wrap=True)
     counted = ("pictures", "regions", "captions", "questions")
     splits = ("train", "val", "test")
     for name in (*counted, *splits, "lost"):

@@ -51,9 +51,9 @@ def recognise(source: Source) -> str:
     for table in read_tables(source):
         if table.column("image"):
             raise CorpusError(
-                f"{source.name}: {table.path} has the columns {', '.join(table.columns[:12])}; a table "
-                "of boxes needs a label and xmin, ymin, xmax, ymax or x, y, width, height, a table of "
-                "texts caption, or question and answer"
+                f"{source.name}: {table.path} has the columns {', '.join(table.columns[:12])}; a "
+                "table of boxes needs a label and xmin, ymin, xmax, ymax or x, y, width, height, "
+                "a table of texts caption, or question and answer"
             )
     raise CorpusError(
         f"{source.name} holds {len(source.pictures())} pictures, but no annotations that are "

@@ -77,7 +77,8 @@ def _volumes(
 def _as_shown(volume: NDArray[Any], axis: int, place: int) -> NDArray[Any]:
     """The plane at `place` of an axis as radiologists look at it.
 
-    Up is up, and the person's left lies on the right. A sagittal plane has y first: its front then lies on the left of the picture.
+    Up is up, and the person's left lies on the right of the picture; of a sagittal plane the front
+    lies on the left.
     """
     plane = np.moveaxis(volume, axis, 0)[place]
     return np.ascontiguousarray(plane.T[::-1, ::-1])

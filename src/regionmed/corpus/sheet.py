@@ -102,7 +102,6 @@ def write_sheet(corpus: Corpus, path: Path, limit: int = SAMPLES) -> Path:
     template = resources.files(__package__).joinpath("sheet.html.jinja").read_text("utf-8")
     manifest = corpus.manifest
     page = environment.from_string(template).render(
-        name=path.parent.name if path.parent.name[:1] != "." else "corpus",
         sections=[*_sections(corpus, limit)],
         fingerprint=corpus.fingerprint,
         totals={

@@ -71,7 +71,7 @@ class Texts:
     caption: str | None = None  # written by a person for this picture
     summary: str | None = None  # one sentence, made by rule from labels and modality
     detailed: str | None = None  # several sentences: report or caption, else made from the regions
-    negatives: tuple[FalseTwin, ...] = ()  # false twins of the summary
+    negatives: tuple[FalseTwin, ...] = ()  # false twins of the caption, else of the summary
     report: dict[str, str | None] = field(default_factory=dict)  # section -> text
 
 

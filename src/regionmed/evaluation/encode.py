@@ -53,7 +53,8 @@ def encode(
 
 def encode_texts(model: RegionClip, texts: Sequence[str]) -> Floats:
     """Unit rows (T, E); a text that comes again is encoded once."""
-    distinct = list(dict.fromkeys(texts))
+    # Texts of like length go together: a batch is padded to its longest.
+    distinct = sorted(set(texts), key=lambda text: (len(text), text))
     parts = [
         model.encode_text(distinct[start : start + BATCH])
         for start in range(0, len(distinct), BATCH)

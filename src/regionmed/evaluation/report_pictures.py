@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from regionmed.evaluation.encode import Floats
-from regionmed.geometry import Placement
+from regionmed.geometry import Box, Placement
 
 SIDE = 300  # pixels of the longer side
 QUALITY = 78
@@ -35,14 +35,12 @@ def thumbnail(image: Image.Image) -> Thumbnail:
 def heat_thumbnail(image: Image.Image, map_hw: Floats, placement: Placement) -> Thumbnail:
     """The picture in grey under its heat map, 0..1 over the model frame, smoothed between cells."""
     small = _small(image)
-    frame, target = placement.source, placement.target
-    side = len(map_hw)
-    cells = side / target.width
-    left, top = placement.x_shift * cells, placement.y_shift * cells
-    right = left + frame.width * placement.x_scale * cells
-    bottom = top + frame.height * placement.y_scale * cells
+    frame = placement.source
+    corners = placement.box(Box(0, 0, frame.width, frame.height, frame)).unit()
+    # Pillow refuses a box that leaves the map by the last bit of a float.
+    x0, y0, x1, y1 = (len(map_hw) * min(max(edge, 0.0), 1.0) for edge in corners)
     heat = Image.fromarray(np.asarray(map_hw, np.float32)).resize(
-        small.size, Image.Resampling.BILINEAR, box=(left, top, min(right, side), min(bottom, side))
+        small.size, Image.Resampling.BILINEAR, box=(x0, y0, x1, y1)
     )
     grey = np.asarray(small.convert("L"), float)[..., None]
     opacity = HEAT_OPACITY * np.asarray(heat, float).clip(0, 1)[..., None]

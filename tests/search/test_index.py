@@ -52,10 +52,10 @@ def test_sentences_are_the_models_phrases_then_the_corpus_texts_each_once(
         "a disc",
         "a square",
         "a nodule",
-        "square",
-        "round disc",
-        "square block",
         "picture showing a disc and a square",
+        "round disc",
+        "square",
+        "square block",
     )
 
 

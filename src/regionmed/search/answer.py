@@ -96,15 +96,14 @@ def ask(
     """The `top` best sentences and most similar entries for a box, or for the whole picture.
 
     Sentences are `phrases` if given, else those of the index, else those the model was trained on.
+    Of the index's many wordings of one finding (by size and place) only the best is given.
     Raises UsageError where there are none, StaleIndexError for another checkpoint's index,
     FrameError for a box that is not inside the picture.
     """
     if index is not None:
         index.check_model(model)
     query_E = _embed(model, picture, box)
-    texts, texts_SE = _sentences(model, index, phrases)
-    scores_S = texts_SE @ query_E
-    sentences = [Sentence(texts[i], float(scores_S[i])) for i in _best(scores_S, top)]
+    sentences = _sentences(model, index, phrases, query_E)[:top]
     matches = _matches(index, query_E, top, regions=box is not None) if index else ()
     return Answer(picture.frame, box, tuple(sentences), matches)
 
@@ -192,17 +191,27 @@ def _embed(model: RegionClip, picture: Picture, box: Box | None) -> NDArray[np.f
 
 
 def _sentences(
-    model: RegionClip, index: Index | None, phrases: Sequence[str] | None
-) -> tuple[Sequence[str], NDArray[np.float32]]:
+    model: RegionClip,
+    index: Index | None,
+    phrases: Sequence[str] | None,
+    query_E: NDArray[np.float32],
+) -> list[Sentence]:
+    """All sentences there are to choose from, best first, one a finding."""
     if phrases is None and index is not None and index.sentences:
-        return index.sentences, index.sentences_SE
-    texts = list(model.phrases if phrases is None else phrases)
+        texts, about, texts_SE = index.sentences, index.about, index.sentences_SE
+    else:
+        texts = about = tuple(model.phrases if phrases is None else phrases)
+        texts_SE = model.encode_text(texts)
     if not texts:
         raise UsageError(
             f"there is no sentence to choose from, '{model.name}' carries none: "
             "give --phrases FILE or --index INDEX"
         )
-    return texts, model.encode_text(texts)
+    scores_S = texts_SE @ query_E
+    best: dict[str, Sentence] = {}
+    for i in _best(scores_S, len(texts)):
+        best.setdefault(about[i], Sentence(texts[i], float(scores_S[i])))
+    return list(best.values())
 
 
 def _matches(

@@ -26,7 +26,7 @@ from regionmed.corpus.shards import Corpus
 from regionmed.errors import CorpusError, UsageError
 from regionmed.progress import Track, silent
 from regionmed.record import Record
-from regionmed.search.index import ENTRIES, LAYOUT, Index, open_index
+from regionmed.search.index import ENTRIES, LAYOUT, SENTENCES, Index, open_index
 from regionmed.search.thumbnails import picture_thumbnail, region_thumbnail
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def build_index(
     shutil.rmtree(aside, ignore_errors=True)  # what a killed run left behind
     aside.mkdir(parents=True)
     try:
-        gathered = _Gathered(model, dict.fromkeys(model.phrases))
+        gathered = _Gathered(model, {text: text for text in model.phrases})
         with pa.ipc.new_file(str(aside / "thumbnails.arrow"), THUMBNAILS) as thumbnails:
             for corpus in corpora:
                 gathered.add_corpus(corpus, thumbnails, track)
@@ -76,10 +76,13 @@ def build_index(
 
 @dataclass
 class _Gathered:
-    """Rows, vectors (n, E) and sentences of the entries seen so far; sentences keep their order."""
+    """Rows, vectors (n, E) and sentences of the entries seen so far.
+
+    sentences  text -> what it is about: a finding's phrase, or the text itself; in order of coming
+    """
 
     model: RegionClip
-    sentences: dict[str, None]
+    sentences: dict[str, str]
     rows: list[dict[str, Any]] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -99,7 +102,7 @@ class _Gathered:
                 jpegs += [region_thumbnail(picture, region.box) for region in record.regions]
                 self.vectors += [embedded.images[n][None], embedded.regions[n]]
                 self.rows += _rows(record, first=len(self.rows))
-                self.sentences |= dict.fromkeys(_texts(record, corpus))
+                self.sentences |= _texts(record, corpus)
             thumbnails.write_batch(pa.record_batch([pa.array(jpegs, pa.binary())], THUMBNAILS))
 
     def write(self, folder: Path, track: Track) -> dict[str, int]:
@@ -118,9 +121,8 @@ class _Gathered:
         }
         save_file(vectors, folder / "vectors.safetensors")
         pq.write_table(pa.Table.from_pylist(self.rows, ENTRIES), folder / "entries.parquet")
-        pq.write_table(
-            pa.table({"text": pa.array(texts, pa.string())}), folder / "sentences.parquet"
-        )
+        rows = [{"text": text, "about": self.sentences[text]} for text in texts]
+        pq.write_table(pa.Table.from_pylist(rows, SENTENCES), folder / "sentences.parquet")
         pictures = sum(row["region"] is None for row in self.rows)
         return {
             "pictures": pictures,
@@ -152,14 +154,16 @@ def _rows(record: Record, first: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _texts(record: Record, corpus: Corpus) -> Iterator[str]:
-    """What a record lends to answers: its labels' phrases, its region texts, its summary."""
+def _texts(record: Record, corpus: Corpus) -> dict[str, str]:
+    """What a record lends to answers: each text, and what it is about (see _Gathered)."""
     phrases = corpus.phrases.get(record.set, {})
+    texts = {record.texts.summary: record.texts.summary} if record.texts.summary else {}
     for region in record.regions:
-        yield region_phrase(region.label, record.modality, phrases.get(region.label))
-    for text in (*(region.text for region in record.regions), record.texts.summary):
-        if text:
-            yield text
+        phrase = region_phrase(region.label, record.modality, phrases.get(region.label))
+        texts[phrase] = phrase
+        if region.text:
+            texts[region.text] = phrase
+    return texts
 
 
 def _chunks(items: Iterator[tuple[int, Record]]) -> Iterator[list[tuple[int, Record]]]:

@@ -3,7 +3,7 @@
     INDEX/
       vectors.safetensors   entries_NE, sentences_SE: float32, rows of length 1
       entries.parquet       a row for each row of entries_NE: record, label, box in file pixels
-      sentences.parquet     a text for each row of sentences_SE
+      sentences.parquet     a text for each row of sentences_SE, and the finding it is about
       thumbnails.arrow      a JPEG for each row of entries_NE (thumbnails.py)
       manifest.json         written last: the checkpoint's fingerprint, the corpora, the counts
 
@@ -48,6 +48,7 @@ ENTRIES = pa.schema(
         ("box", pa.list_(pa.float64())),
     ]
 )
+SENTENCES = pa.schema([("text", pa.string()), ("about", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Index:
-    """An index folder in memory; thumbnails stay on disk until asked for."""
+    """An index folder in memory; thumbnails stay on disk until asked for.
+
+    `about` says for each sentence which finding's phrase it words, or repeats the sentence.
+    """
 
     folder: Path
     manifest: dict[str, Any]
     entries: tuple[Entry, ...]
     entries_NE: NDArray[np.float32]
     sentences: tuple[str, ...]
+    about: tuple[str, ...]
     sentences_SE: NDArray[np.float32]
     thumbnails: pa.Table
 
@@ -120,6 +125,7 @@ def open_index(folder: Path) -> Index:
         )
     vectors = load_file(folder / "vectors.safetensors")
     rows = pq.read_table(folder / "entries.parquet").to_pylist()
+    sentences = pq.read_table(folder / "sentences.parquet")
     with pa.memory_map(str(folder / "thumbnails.arrow")) as mapped:
         thumbnails = pa.ipc.open_file(mapped).read_all()
     return Index(
@@ -127,7 +133,8 @@ def open_index(folder: Path) -> Index:
         manifest,
         tuple(_entry(number, row) for number, row in enumerate(rows)),
         vectors["entries_NE"],
-        tuple(pq.read_table(folder / "sentences.parquet")["text"].to_pylist()),
+        tuple(sentences["text"].to_pylist()),
+        tuple(sentences["about"].to_pylist()),
         vectors["sentences_SE"],
         thumbnails,
     )

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import jaxtyping
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "regionmed"
@@ -158,3 +160,12 @@ def test_a_public_name_without_documentation_fails_the_check(tmp_path):
     )  # fmt: skip
     assert checked.returncode == 1
     assert "D103" in checked.stdout
+
+
+def test_axes_in_a_type_are_checked_while_tests_run():
+    """tests/conftest.py hands the tensor rooms to jaxtyping; without that this call would go on."""
+    from regionmed.model.roi_pool import roi_align
+
+    one_picture, boxes_of_two = torch.zeros(1, 5, 7, 7), torch.zeros(2, 3, 4)
+    with pytest.raises(jaxtyping.TypeCheckError, match="boxes_BR4"):
+        roi_align(one_picture, boxes_of_two, bins=3)

@@ -61,10 +61,11 @@ def build(
 
 def _formats(written: list[str]) -> str | dict[str, str] | None:
     """`yolo` for all sources, or `films=yolo` for one of them, repeated."""
-    named = dict(entry.rpartition("=")[::2] for entry in written)
-    if "" in named and len(named) > 1:
+    if len(written) == 1 and "=" not in written[0]:
+        return written[0]
+    if not all("=" in entry for entry in written):
         raise typer.BadParameter("with several --format each needs its source: SOURCE=FORMAT")
-    return named.get("", named or None)
+    return dict(entry.rpartition("=")[::2] for entry in written) or None
 
 
 @app.command()
@@ -99,17 +100,20 @@ def report(corpus: Annotated[Path, typer.Argument(help="A corpus folder.")]) -> 
 
     opened = open_corpus(corpus)
     manifest = opened.manifest
-    table = Table(title=f"{corpus}, fingerprint {opened.fingerprint[:12]}", box=SIMPLE_HEAD)
+    title = f"{corpus}, fingerprint {opened.fingerprint[:12]}"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("set", no_wrap=True)
-    counted = ("pictures", "regions", "captions", "questions")
-    splits = ("train", "val", "test")
-    for name in (*counted, *splits, "lost"):
+    for name in ("pictures", "regions", "texts", "train", "val", "test", "lost"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, counts in manifest.get("sets", {}).items():
-        shares = manifest["splits"].get(name, {})
-        losses = manifest.get("ledger", {}).get(name, {})
-        numbers = [counts.get(key, 0) for key in counted] + [shares.get(key, 0) for key in splits]
-        numbers.append(losses.get("pictures", 0) + losses.get("regions", 0))
+    for name, counts in manifest["sets"].items():
+        shares, losses = manifest["splits"][name], manifest["ledger"].get(name, {})
+        numbers = (
+            counts["pictures"],
+            counts["regions"],
+            counts["captions"] + counts["questions"],
+            *(shares.get(split, 0) for split in ("train", "val", "test")),
+            losses.get("pictures", 0) + losses.get("regions", 0),
+        )
         table.add_row(name, *(f"{number:,}" for number in numbers))
     Console().print(table)
     sheet = write_sheet(opened, corpus / "contact-sheet.html")

@@ -91,6 +91,11 @@ def build_corpus(
         raise CorpusError(
             f"two sources are called '{doubled}'; rename one" if doubled else "no source was given"
         )
+    if isinstance(format, Mapping) and not format.keys() <= set(names):
+        raise CorpusError(
+            f"a format was given for {', '.join(sorted(format.keys() - set(names)))}, "
+            f"but the sources are {', '.join(names)}"
+        )
     for plan in plans:
         say(plan.sentence)
     with _folder_beside(out) as folder:
@@ -242,7 +247,7 @@ def _refuse_empty(plan: Plan, table: SplitsTable | None, kept: int, ledger: Ledg
         return
     reasons = ledger.summary().get(plan.source.name, {}).get("reasons", {})
     reason = next(iter(reasons), "there is none")
-    if table and "does not name" in reason:
+    if table and any("does not name" in each for each in reasons):
         raise CorpusError(
             f"{table.name} names no picture of {plan.source.name}; its columns set and image "
             f"have to say '{plan.source.name}' and paths below the source's top folder"

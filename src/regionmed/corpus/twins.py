@@ -21,6 +21,7 @@ RADIUS = 7  # bits of 64 in which two hashes may differ
 LEAST_CORRELATION = 0.95  # of the grey values at 48 x 48, as the data kit's cards count twins
 SIDE = 48
 _BANDS = RADIUS + 1  # of 8 bits: hashes RADIUS apart agree in one of them at least
+_ENOUGH = 192  # pixels of the shorter side that a look is taken from; every n-th of larger pictures
 _FLAT = 2.0  # grey levels: a picture with a smaller spread looks like any other flat one
 
 
@@ -35,7 +36,8 @@ class Look:
 
 def look_at(pixels: NDArray[np.uint8], sha256: str) -> Look:
     """The look of a picture; pixels (H, W) or (H, W, 3) uint8."""
-    image = Image.fromarray(pixels)
+    step = max(1, min(pixels.shape[:2]) // _ENOUGH)
+    image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
     if image.mode == "RGB":
         image = image.resize((2 * SIDE, 2 * SIDE), Image.Resampling.BOX).convert("L")
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from regionmed.corpus.pixels import is_dicom, read_picture
 from regionmed.corpus.readers.source import Loss, Source
@@ -116,14 +116,31 @@ def foreground(data: bytes, name: str) -> NDArray[np.bool_]:
 
 
 def polygon_mask(polygons: Sequence[Sequence[float]], frame: Frame) -> Mask | None:
-    """The pixels that polygons (x y x y ..., file pixels) surround; None where there are none."""
-    canvas = Image.new("1", (frame.width, frame.height))
+    """The pixels whose centre lies in one of the polygons (x y x y ..., file pixels), or None.
+
+    Pillow's polygon would add its border, half a pixel on each side.
+    """
+    pixels = np.zeros((frame.height, frame.width), dtype=np.bool_)
     for corners in polygons:
-        # Pillow counts from pixel centres, our frames from the outer corner of the first pixel
-        points = [(x - 0.5, y - 0.5) for x, y in zip(corners[::2], corners[1::2], strict=True)]
-        ImageDraw.Draw(canvas).polygon(points, fill=1)
-    pixels = np.array(canvas, dtype=np.bool_)
+        pixels |= _filled(np.reshape(corners, (-1, 2)), frame)
     return Mask(pixels, frame) if pixels.any() else None
+
+
+def _filled(corners_N2: NDArray[np.float64], frame: Frame) -> NDArray[np.bool_]:
+    """Even-odd filling, row by row: each edge that a row of centres crosses flips what follows."""
+    pixels = np.zeros((frame.height, frame.width), dtype=np.bool_)
+    x0, y0 = corners_N2.T
+    x1, y1 = np.roll(corners_N2, -1, axis=0).T
+    first, last = np.floor(y0.min() - 0.5), np.ceil(y0.max() + 0.5)
+    for row in range(max(int(first), 0), min(int(last), frame.height)):
+        centre = row + 0.5
+        crossed = (y0 <= centre) != (y1 <= centre)
+        slopes = (x1 - x0)[crossed] / (y1 - y0)[crossed]
+        crossings = x0[crossed] + (centre - y0[crossed]) * slopes
+        starts = np.clip(np.ceil(crossings - 0.5), 0, frame.width).astype(int)
+        for start in starts:
+            pixels[row, start:] ^= True
+    return pixels
 
 
 def polygon_edges(corners: Sequence[float]) -> tuple[float, float, float, float]:

@@ -91,12 +91,12 @@ def _number(root: Element, tag: str) -> float:
 def _parse(source: Source, path: str) -> Element | None:
     try:
         root = fromstring(source.read(path))
-    except (ParseError, ValueError):
-        return None
-    except DefusedXmlException:
+    except DefusedXmlException:  # itself a ValueError, so it comes first
         raise CorpusError(
             f"{source.name}: '{path}' declares XML entities, which no VOC file needs; it is refused"
         ) from None
+    except (ParseError, ValueError):
+        return None
     if root.tag != "annotation":
         return None
     return root if root.find("size") is not None or root.find("object") is not None else None

@@ -1,0 +1,67 @@
+"""A corpus of painted smears to train on, and a recipe short enough for a test."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regionmed.corpus.describe import describe
+from regionmed.corpus.painted import paint_smear
+from regionmed.corpus.shards import write_corpus
+from regionmed.geometry import Box, Frame, Mask
+from regionmed.record import Provenance, Record, Region
+
+SHORT = """
+from dataclasses import replace
+from regionmed.recipes import GLOBAL, JOINT, REGION, tiny
+
+def short():
+    stages = (replace(GLOBAL, steps=3), replace(REGION, steps=4), replace(JOINT, steps=5))
+    return replace(tiny(), name="short", stages=stages, batch_size=4, views=2, checkpoint_every=2)
+"""
+
+
+@pytest.fixture(scope="session")
+def smears(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve painted smears, eight of them for training, with masks, texts and false twins."""
+    generator = np.random.default_rng(0)
+    records = []
+    for number in range(12):
+        study = paint_smear(generator)
+        frame = Frame("file", study.pixels.shape[1], study.pixels.shape[0])
+        stored = io.BytesIO()
+        Image.fromarray(study.pixels).save(stored, "PNG")
+        regions = tuple(
+            Region(mark.label, Box(*mark.edges, frame), "mask", mask=Mask(mark.mask, frame))
+            for mark in study.marks
+        )
+        record = Record(
+            f"smears/{number}.png",
+            "smears",
+            f"{number}.png",
+            hashlib.sha256(stored.getvalue()).hexdigest(),
+            frame,
+            Provenance("smears", "painted", synthetic=True),
+            modality="microscopy",
+            labels=tuple(sorted({region.label for region in regions})),
+            regions=regions,
+            split="train" if number < 8 else "test",
+            picture=stored.getvalue(),
+        )
+        records.append(describe(record, {}))
+    folder = tmp_path_factory.mktemp("smears") / "corpus"
+    write_corpus(records, folder, {"phrases": {}})
+    return folder
+
+
+@pytest.fixture
+def short_recipe(tmp_path: Path) -> str:
+    """A recipe file of 12 steps over all three stages, as `FILE.py:FUNCTION`."""
+    path = tmp_path / "own.py"
+    path.write_text(SHORT)
+    return f"{path}:short"

@@ -20,20 +20,16 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
-from regionmed.batches.cache import place_picture
-from regionmed.corpus.pixels import read_picture
-from regionmed.errors import FrameError, UsageError
-from regionmed.geometry import Box, Frame, Placement
+from regionmed.batches.batch import boxes_to_unit, pad_boxes
+from regionmed.errors import UsageError
 from regionmed.model.config import ModelConfig
 from regionmed.model.dense import DenseHead
+from regionmed.model.given import Picture, Places, file_boxes, mask_cover, open_picture
 from regionmed.model.pyramid import Pyramid
 from regionmed.model.roi_processor import RegionReading, RoiProcessor
 from regionmed.model.towers import OpenClipTower, TowerReading, build_towers
-from regionmed.record import Region
 
 Floats = NDArray[np.float32]
-Picture = Image.Image | NDArray[Any] | str | Path
 
 
 @dataclass(frozen=True)
@@ -225,7 +221,7 @@ class RegionClip(nn.Module):
     def encode_image(
         self,
         images: Sequence[Picture] | Picture,
-        regions: Sequence[Sequence[Region] | NDArray[Any]] | None = None,
+        regions: Sequence[Places] | None = None,
     ) -> Floats:
         """Pictures -> float32 (n, d), rows of length 1.
 
@@ -236,7 +232,9 @@ class RegionClip(nn.Module):
         if isinstance(images, (Image.Image, np.ndarray, str, Path)):
             images = [images]
         if regions is None:
-            rows = [self.embed(self._open(image)[0][None]).images for image in images]
+            rows = [
+                self.embed(open_picture(image, self.image_size)[0][None]).images for image in images
+            ]
         else:
             rows = [
                 self._read_one(image, few)[1].images_BE.cpu().numpy()
@@ -244,7 +242,7 @@ class RegionClip(nn.Module):
             ]
         return np.concatenate(rows) if rows else np.zeros((0, self.embedding_dim), np.float32)
 
-    def encode_regions(self, image: Picture, boxes: Sequence[Region] | NDArray[Any]) -> Floats:
+    def encode_regions(self, image: Picture, boxes: Places) -> Floats:
         """One picture and k regions -> float32 (k, d), rows of length 1.
 
         boxes  (k, 4) x0 y0 x1 y1 in file pixels, or Regions (masks are used where they have one)
@@ -253,8 +251,10 @@ class RegionClip(nn.Module):
         if len(boxes) == 0:
             return np.zeros((0, self.embedding_dim), np.float32)
         if not self.config.roi:
-            pixels, placement = self._open(image)
-            return self._crops(pixels, boxes_to_unit(_boxes(boxes, placement.source), placement))
+            pixels, placement = open_picture(image, self.image_size)
+            return self._crops(
+                pixels, boxes_to_unit(file_boxes(boxes, placement.source), placement)
+            )
         return self._read_one(image, boxes)[1].regions_BRE[0].cpu().numpy()
 
     # ---- inside
@@ -268,29 +268,18 @@ class RegionClip(nn.Module):
         return self.read_early(self.stem(images.to(self._device)))
 
     @torch.inference_mode()
-    def _read_one(
-        self, image: Picture, boxes: Sequence[Region] | NDArray[Any]
-    ) -> tuple[Reading, RegionReading]:
+    def _read_one(self, image: Picture, boxes: Places) -> tuple[Reading, RegionReading]:
         if not self.config.roi:
             raise UsageError(
                 "a plain CLIP has no way to move a picture by its regions; call encode_image "
                 "without regions, or load a trained RegionMed run"
             )
-        pixels, placement = self._open(image)
-        unit = boxes_to_unit(_boxes(boxes, placement.source), placement)
+        pixels, placement = open_picture(image, self.image_size)
+        unit = boxes_to_unit(file_boxes(boxes, placement.source), placement)
         reading = self._read(pixels[None])
         boxes_BR4, present_BR = pad_boxes([unit])
-        cover: Tensor | None = None
-        if any(isinstance(region, Region) and region.mask is not None for region in boxes):
-            grid = reading.levels[0].shape[-1]
-            empty = np.zeros((grid, grid), np.float32)
-            rows = [
-                empty
-                if region.mask is None
-                else cell_coverage(region, _as_file(placement, region), grid)
-                for region in boxes
-            ]
-            cover = torch.from_numpy(np.stack(rows))[None].to(self._device)
+        cover_RHW = mask_cover(boxes, placement, reading.levels[0].shape[-1])
+        cover = None if cover_RHW is None else torch.from_numpy(cover_RHW)[None].to(self._device)
         read = self.read_regions(
             reading, boxes_BR4.to(self._device), present_BR.to(self._device), cover
         )
@@ -307,41 +296,3 @@ class RegionClip(nn.Module):
             for box in boxes.clip(0, 1)
         ]
         return self._read(np.stack(cut)).images_BE.cpu().numpy()
-
-    def _open(self, image: Picture) -> tuple[NDArray[np.uint8], Placement]:
-        if isinstance(image, (str, Path)):
-            path = Path(image)
-            if not path.is_file():
-                raise UsageError(f"no picture at {path}; give a PNG, JPEG or DICOM file")
-            image = read_picture(path.read_bytes(), path.name).pixels
-        if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim not in (2, 3):
-                raise UsageError(
-                    "a picture array must be uint8 (h, w) or (h, w, 3), "
-                    f"got {image.dtype} {image.shape}"
-                )
-            image = Image.fromarray(image)
-        return place_picture(image, self.image_size)
-
-
-def _as_file(placement: Placement, region: Region) -> Placement:
-    # a Region names its own frame; it must be the picture's in size
-    if region.box.frame != placement.source:
-        return Placement.letterbox(region.box.frame, placement.target)
-    return placement
-
-
-def _boxes(given: Sequence[Region] | NDArray[Any], frame: Frame) -> list[Box]:
-    boxes = []
-    for number, item in enumerate(given, 1):
-        edges = item.box.edges if isinstance(item, Region) else tuple(float(edge) for edge in item)
-        if len(edges) != 4:
-            raise FrameError(f"box {number} needs four numbers x0 y0 x1 y1, got {len(edges)}")
-        box = Box(*edges, frame)
-        if not box.is_inside(tolerance=1.0):
-            raise FrameError(
-                f"box {number} {edges} reaches past the picture "
-                f"({frame.width} x {frame.height} px); give x0 y0 x1 y1 in file pixels"
-            )
-        boxes.append(box)
-    return boxes

@@ -56,7 +56,7 @@ def file_boxes(given: Places, frame: Frame) -> list[Box]:
                     f"region {number} belongs to a picture of {other.width} x {other.height} px, "
                     f"this one has {frame.width} x {frame.height}"
                 )
-            edges = item.box.edges
+            edges: tuple[float, ...] = item.box.edges
         else:
             edges = tuple(float(edge) for edge in item)
         if len(edges) != 4:

@@ -32,7 +32,7 @@ from regionmed.search.thumbnails import picture_thumbnail, region_thumbnail
 if TYPE_CHECKING:
     from regionmed.model.region_clip import RegionClip
 
-CHUNK = 64  # pictures, or sentences, handed to the model at a time
+CHUNK = 32  # pictures, or sentences, handed to the model at a time
 THUMBNAILS = pa.schema([("jpeg", pa.binary())])
 
 
@@ -100,7 +100,8 @@ class _Gathered:
                 picture = corpus.picture(i)
                 jpegs.append(picture_thumbnail(picture))
                 jpegs += [region_thumbnail(picture, region.box) for region in record.regions]
-                self.vectors += [embedded.images[n][None], embedded.regions[n]]
+                # copied: a view would keep the batch alive, padded to its fullest picture
+                self.vectors += [embedded.images[n][None].copy(), embedded.regions[n].copy()]
                 self.rows += _rows(record, first=len(self.rows))
                 self.sentences |= _texts(record, corpus)
             thumbnails.write_batch(pa.record_batch([pa.array(jpegs, pa.binary())], THUMBNAILS))

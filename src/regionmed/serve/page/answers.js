@@ -11,10 +11,10 @@ function make(tag, className, text) {
   return element;
 }
 
-export const figure = (similarity) => similarity.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
+const figure = (similarity) => similarity.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
 
-export function showSentences(list, sentences) {
-  list.replaceChildren(
+function showSentences(sentences) {
+  $("sentences").replaceChildren(
     ...sentences.map(({ text, similarity }) => {
       const item = make("li");
       const measure = make("span", "measure");
@@ -51,6 +51,18 @@ function framed(source, extent, box, alt) {
 }
 
 const title = (match) => match.label ?? (match.region === null ? "Whole picture" : "No label");
+
+// `index` holds the counts that /api/status gives, `opened` is the sha256 of the picture asked about.
+export function showAnswer({ box, sentences, regions }, index, opened) {
+  const kind = box ? "regions" : "pictures";
+  $("sentences-of").textContent = `nearest of ${index.sentences.toLocaleString("en")}; none need fit`;
+  $("matches-title").textContent = `Most similar ${kind}`;
+  $("matches-of").textContent = `nearest of ${index[kind].toLocaleString("en")}`;
+  showSentences(sentences);
+  showMatches($("matches"), regions, opened);
+  const [best] = sentences;
+  $("spoken").textContent = best ? `Best match: ${best.text}, similarity ${figure(best.similarity)}` : "";
+}
 
 // `opened` is the sha256 of the picture on the screen: a hit in that very picture is marked as such.
 export function showMatches(list, matches, opened = null) {

@@ -1,7 +1,7 @@
 // The page: opens a picture, keeps box, window and fields in step, and asks when something changed.
 
 import * as api from "./api.js";
-import { figure, showMatches, showSentences, showStatus } from "./answers.js";
+import { showAnswer, showMatches, showStatus } from "./answers.js";
 import { Display } from "./display.js";
 import { moved, resized } from "./geometry.js";
 import { Viewer } from "./viewer.js";
@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 const EDGES = ["x0", "y0", "x1", "y1"];
 const PATIENCE = 350; // ms without a further change before a question is asked
 const viewer = new Viewer($("canvas"));
+const status = api.status();
 
 let display = null; // the opened picture
 let dragFrom = null; // the window a right-drag began with
@@ -155,20 +156,17 @@ function askWhole() {
 
 async function askNow() {
   const number = ++asked;
-  const { opened } = display;
+  const { id, sha256 } = display.opened;
   const window = display.windowIsRead && display.changed ? display.window : null;
   $("answer").setAttribute("aria-busy", "true");
   $("no-answer").hidden = true;
   try {
-    const answer = await api.ask({ id: opened.id, box: viewer.box, window });
+    const answer = await api.ask({ id, box: viewer.box, window });
+    const { index } = await status;
     if (number !== asked) return;
     complain(null);
-    showSentences($("sentences"), answer.sentences);
-    $("matches-title").textContent = answer.box ? "Most similar regions" : "Most similar pictures";
-    showMatches($("matches"), answer.regions, opened.sha256);
+    showAnswer(answer, index, sha256);
     $("read-as").textContent = readAs(answer);
-    const best = answer.sentences[0];
-    $("spoken").textContent = best ? `Best match: ${best.text}, similarity ${figure(best.similarity)}` : "";
     $("answer").hidden = false;
   } catch (error) {
     if (number !== asked) return;
@@ -297,6 +295,6 @@ viewer.addEventListener("cursor", async ({ detail }) => {
   $("cursor").textContent = detail ? `x ${detail.x}  y ${detail.y} px${beneath}` : "";
 });
 
-api.status().then(showStatus, (error) => {
+status.then(showStatus, (error) => {
   $("model-status").textContent = error.message;
 });

@@ -84,7 +84,7 @@ def test_the_mean_over_one_set_is_that_set_in_its_group(rows: list[dict[str, Any
 
 def test_a_random_map_earns_the_area_share(rows: list[dict[str, Any]]) -> None:
     row = only(rows, task="grounding", set="squares", metric="pointing", stratum="all")
-    assert row["chance"] == pytest.approx(400 / (96 * 64), abs=0.02)
+    assert row["chance"] == pytest.approx(400 / (96 * 64), abs=0.03)
     assert row["controls"]["random map"] == row["chance"]
 
 

@@ -74,11 +74,11 @@ def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iter
 
     Raises UsageError where two corpora hold the same set, or where nothing is left to be scored.
     """
-    by_set: dict[str, tuple[Corpus, dict[int, Record]]] = {}
-    for corpus in corpora:
+    by_set: dict[str, tuple[int, dict[int, Record]]] = {}
+    for number, corpus in enumerate(corpora):
         for index, record in enumerate(corpus):
-            owner, usable = by_set.setdefault(record.set, (corpus, {}))
-            if owner is not corpus:
+            owner, usable = by_set.setdefault(record.set, (number, {}))
+            if owner != number:
                 raise UsageError(
                     f"set '{record.set}' is in two of the corpora given; name each set once"
                 )
@@ -86,8 +86,8 @@ def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iter
                 usable[index] = _without_masks(record)
     opened = 0
     for name in sorted(by_set):
-        corpus, usable = by_set[name]
-        part = _open(model, name, corpus, usable, split)
+        number, usable = by_set[name]
+        part = _open(model, name, corpora[number], usable, split)
         opened += bool(part.records)
         if part.records:
             yield part

@@ -16,7 +16,7 @@ from regionmed.progress import T
 
 
 def bar(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
-    """A Track (regionmed.progress) that draws one bar; it needs no terminal and then stays quiet."""
+    """A Track (regionmed.progress) that draws one bar; without a terminal it stays quiet."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     columns = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,12 @@ def painted_corpus(folder: Path) -> Corpus:
     ]
     phrases = {"squares": {"bright": "a bright square", "dark": "a dark square"}}
     return write_corpus(records, folder, {"phrases": phrases})
+
+
+@pytest.fixture(scope="session")
+def paint() -> Callable[[int, str], Record]:
+    """Paints a record of one square: its number and split in, odd numbers bright."""
+    return painted_record
 
 
 @pytest.fixture(scope="session")

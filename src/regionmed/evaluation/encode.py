@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-BATCH = 64
+BATCH = 16  # pictures at a time: larger ones leave the cache of a small machine and are slower
 
 
 @dataclass(frozen=True, slots=True)

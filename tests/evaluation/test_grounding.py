@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from regionmed.evaluation.grounding import Target, foreground, overlap, pointing, target_on_cells
+from regionmed.evaluation.grounding import (
+    Target,
+    foreground,
+    hottest_place,
+    overlap,
+    pointing,
+    target_on_cells,
+)
 from regionmed.geometry import Box, Frame, Mask, Placement
 from regionmed.record import Region
 
@@ -64,6 +71,13 @@ def test_cells_outside_the_picture_are_ignored() -> None:
     assert pointing(heat, target) == 1
     assert overlap(heat, target) == pytest.approx(1 / 4)
     assert pointing(np.ones((4, 4)), target) == 0.5
+
+
+def test_the_hottest_place_is_in_file_pixels_and_inside_the_picture() -> None:
+    wide = Frame("file", 80, 40)
+    heat = np.zeros((4, 4))
+    heat[0, 3], heat[1, 2] = 1.0, 0.8  # the first lies in the bar above the picture
+    assert hottest_place(heat, Placement.letterbox(wide, Frame("model", 8, 8))) == (50, 10)
 
 
 def test_a_finer_grid_finds_the_true_area_of_a_disc() -> None:

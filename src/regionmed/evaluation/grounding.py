@@ -20,7 +20,7 @@ from regionmed.evaluation.controls import grey_picture
 from regionmed.evaluation.encode import BATCH, Floats
 from regionmed.evaluation.part import Part, Pictures
 from regionmed.evaluation.strata import regions_a_picture
-from regionmed.geometry import Box, Frame, Placement
+from regionmed.geometry import Box, Frame, Placement, Point
 from regionmed.progress import Track, silent
 from regionmed.record import Region
 
@@ -96,6 +96,19 @@ def pointing(map_hw: Floats, target: Target) -> float:
     """1 where the hottest cell of the picture is inside; tied cells share, so 0..1."""
     heat = np.where(target.valid_hw, map_hw, -np.inf)
     return float(target.inside_hw[heat == heat.max()].mean())
+
+
+def hottest_place(map_hw: Floats, placement: Placement) -> tuple[float, float]:
+    """The centre of the picture's hottest cell, the first of equals; x, y in file pixels."""
+    cells = len(map_hw)
+    side = placement.target.width / cells
+    frame = placement.source
+    everywhere = np.ones((frame.height, frame.width), bool)
+    valid_hw = _sampled(everywhere, placement, cells)[1]
+    row, column = divmod(int(np.where(valid_hw, map_hw, -np.inf).argmax()), cells)
+    centre = Point((column + 0.5) * side, (row + 0.5) * side, placement.target)
+    place = placement.inverse().point(centre)
+    return place.x, place.y
 
 
 def overlap(map_hw: Floats, target: Target) -> float:

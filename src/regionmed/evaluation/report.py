@@ -54,6 +54,12 @@ GLYPHS = {
     "centre prior": "+",
     "question-only": "△",
 }
+# The control that a reader asks about first: its paired difference is written out.
+RIVALS = {
+    "region_classification": "box-only",
+    "grounding": "centre prior",
+    "vqa": "question-only",
+}
 SUMMARY_METRICS = ("macro_accuracy", "pointing", "miou", "recall@1", "recall@5", "auroc")
 
 
@@ -72,6 +78,7 @@ def report_html(findings: Findings, scores: Sequence[Score]) -> str:
         headlines=_headlines(scores),
         summary=_summary(scores),
         glyphs=_glyphs_used(scores),
+        rivals=RIVALS,
         metric_titles=METRIC_TITLES,
         set_titles=SET_TITLES,
         strata=_strata_tables(scores),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from regionmed.batches.cache import model_frame
-from regionmed.evaluation.grounding import Grounded, GroundingAnswers
+from regionmed.evaluation.grounding import Grounded, GroundingAnswers, hottest_place
 from regionmed.evaluation.part import Part
 from regionmed.evaluation.regions import RegionAnswers
 from regionmed.evaluation.report_pictures import heat_thumbnail, thumbnail
@@ -94,6 +94,7 @@ def _grounding_case(part: Part, answer: Grounded) -> dict[str, Any]:
     return {
         "picture": heat_thumbnail(image, answer.map_hw, placement),
         "boxes": [region.box for region in record.regions if region.label == answer.label],
+        "hottest": hottest_place(answer.map_hw, placement),
         "phrase": part.phrases[answer.label],
         "overlap": answer.overlap,
         "pointing": answer.pointing,

@@ -115,9 +115,11 @@ def run_vqa(
     pictures, images_NE  of part.records
     returns              None where the split or the train rows have no questions
     """
-    train = _of_split(model, part, "train", track)
     asked = _asked(model, part.records, images_NE)
-    if not train.questions or not asked.questions:
+    if not asked.questions:
+        return None
+    train = _of_split(model, part, "train", track)
+    if not train.questions:
         return None
     val = _of_split(model, part, "val", track)
     pairs = zip(pictures.pixels_NHWC, pictures.placements, strict=True)

@@ -8,7 +8,7 @@ A Placement maps one frame onto another, axis by axis, and back. Mixing frames r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -263,9 +263,3 @@ def size_stratum(box: Box) -> str:
     """tiny, small, medium or large: sqrt(area share) below .06, .15, .35, or more."""
     side = math.sqrt(area_share(box))
     return next(name for name, bound in SIZE_STRATA if side < bound)
-
-
-def bounding_box(xs: Iterable[float], ys: Iterable[float], frame: Frame) -> Box:
-    """The box around a polygon's corners, in pixels of the frame."""
-    columns, rows = list(xs), list(ys)
-    return Box(min(columns), min(rows), max(columns), max(rows), frame)

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
-from regionmed.geometry import Placement
+from regionmed.geometry import Box, Placement
 from regionmed.training.examples import Example, Examples, RegionExample
 from regionmed.training.views import ViewCache
 
 QUERIES = 3  # texts a picture that are asked for their place: two it has, one it has not
 TWINS = 3  # false twins a text
 WRITTEN_NEGATIVES = 256  # captions of other pictures that join the text columns
+VISIBLE = 0.3  # a region with less of its area inside the view is not asked there
 MASK_SHARE = 0.3  # of the regions with a mask are read by it
 
 
@@ -71,7 +72,10 @@ class Drawer:
         seen = [int(chance.integers(self.views.count)) for _ in picks]
         mirrored = [self.views.mirrored(p, v) for p, v in zip(picks, seen, strict=True)]
         placements = [self.views.placement(p, v) for p, v in zip(picks, seen, strict=True)]
-        chosen = [self._regions(item, chance) for item in items]
+        chosen = [
+            self._regions(item, placement, chance)
+            for item, placement in zip(items, placements, strict=True)
+        ]
         boxes = [
             boxes_to_unit([item.record.regions[r.row].box for r in few], placement)
             for item, few, placement in zip(items, chosen, placements, strict=True)
@@ -108,14 +112,19 @@ class Drawer:
         size = min(self.batch, len(usable))
         return chance.choice(usable, size, replace=False, p=weight / weight.sum()).tolist()
 
-    def _regions(self, item: Example, chance: np.random.Generator) -> list[RegionExample]:
-        if len(item.regions) <= self.regions:
-            return list(item.regions)
-        weight = np.array([region.weight**0.5 for region in item.regions])
-        rows = chance.choice(
-            len(item.regions), self.regions, replace=False, p=weight / weight.sum()
-        )
-        return [item.regions[row] for row in sorted(rows)]
+    def _regions(
+        self, item: Example, placement: Placement, chance: np.random.Generator
+    ) -> list[RegionExample]:
+        seen = [
+            region
+            for region in item.regions
+            if _visible(placement.box(item.record.regions[region.row].box)) >= VISIBLE
+        ]
+        if len(seen) <= self.regions:
+            return seen
+        weight = np.array([region.weight**0.5 for region in seen])
+        rows = chance.choice(len(seen), self.regions, replace=False, p=weight / weight.sum())
+        return [seen[row] for row in sorted(rows)]
 
     def _masks(
         self,
@@ -149,7 +158,11 @@ class Drawer:
                 other = self.examples.items[row]
                 meanings.setdefault(other.texts[0], set()).add(other.meaning)
         positive = [
-            [text is not None and item.meaning in meaning for meaning in meanings.values()]
+            [
+                # true is what was said of this picture, or of one that means the same
+                text is not None and (column in item.texts or item.meaning in meaning)
+                for column, meaning in meanings.items()
+            ]
             for item, text in zip(items, texts, strict=True)
         ]
         return {
@@ -185,6 +198,11 @@ class Drawer:
             "query_cover_BQHW": torch.from_numpy(cover),
             "query_present_BQ": torch.from_numpy(present),
         }
+
+
+def _visible(box: Box) -> float:
+    inside = box.clipped()
+    return 0.0 if inside is None else inside.area / box.area
 
 
 def _some(twins: tuple[int, ...], count: int, chance: np.random.Generator) -> tuple[int, ...]:

@@ -73,14 +73,6 @@ class Recipe:
         """Optimizer steps of all stages."""
         return sum(stage.steps for stage in self.stages)
 
-    def at(self, step: int) -> tuple[Stage, int]:
-        """The stage that holds a step of the run, and the step's number in that stage."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step
-            step -= stage.steps
-        raise RecipeError(f"recipe '{self.name}' has {self.steps} steps, step {step} was asked")
-
     def as_json(self) -> dict[str, Any]:
         """The resolved recipe in JSON types, as stored in the run folder."""
         return json.loads(json.dumps(dataclasses.asdict(self)))

@@ -10,7 +10,9 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,18 @@ REGION_TERMS = frozenset({"joined", "region", "caption", "hard", "ground"})
 TEXT_TERMS = frozenset({"global", "joined", "hard"})
 
 
+@dataclass(frozen=True)
+class _Run:
+    recipe: Recipe
+    model: RegionClip
+    drawer: Drawer
+    features_ND: Tensor  # of the frozen text tower, a row a text of the bank
+    state: RunState
+    journal: Journal
+    checkpoints: Path
+    track: Track
+
+
 def train(
     recipe: Recipe,
     corpora: Sequence[Corpus],
@@ -49,11 +63,13 @@ def train(
     """
     examples = gather(corpora)
     check_feeds(recipe, examples)
-    _open_run(recipe, corpora, out, resume)
-    if (out / "model" / "model.json").is_file():
+    begun = _check_run(recipe, corpora, out, resume)
+    if begun and (out / "model" / "model.json").is_file():
         return out
     torch.manual_seed(recipe.seed)
     model = RegionClip(recipe.model)
+    if not begun:
+        _begin_run(recipe, corpora, out)
     pictures = [open_picture_cache(corpus, model.image_size, track) for corpus in corpora]
     views = ViewCache(
         examples, pictures, model, recipe.views, recipe.seed, corpora[0].folder / "cache", track
@@ -69,9 +85,12 @@ def train(
     state = _run_state(model, recipe)
     load_state(state, out / "checkpoints")
     journal = Journal(out, state.step)
+    run = _Run(recipe, model, drawer, features_ND, state, journal, out / "checkpoints", track)
     try:
+        first = 0
         for stage in recipe.stages:
-            _run_stage(stage, recipe, model, drawer, features_ND, state, journal, out, track)
+            _run_stage(run, stage, first)
+            first += stage.steps
     finally:
         journal.close()
     _finish(model, recipe, corpora, examples, state, out)
@@ -121,61 +140,44 @@ def _run_state(model: RegionClip, recipe: Recipe) -> RunState:
     return RunState(moving, average, optimizer)
 
 
-def _run_stage(
-    stage: Stage,
-    recipe: Recipe,
-    model: RegionClip,
-    drawer: Drawer,
-    features_ND: Tensor,
-    state: RunState,
-    journal: Journal,
-    out: Path,
-    track: Track,
-) -> None:
-    first = sum(s.steps for s in recipe.stages[: recipe.stages.index(stage)])
-    begin, end = max(first, state.step), first + stage.steps
+def _run_stage(run: _Run, stage: Stage, first: int) -> None:
+    """The steps of a stage that are not done yet; `first` is the number of its first step."""
+    state, end = run.state, first + stage.steps
+    begin = max(first, state.step)
     if begin >= end:
         return
-    model.train()
-    grouped = parts(model)
-    for part, parameters in grouped.items():
+    run.model.train()
+    for part, parameters in parts(run.model).items():
         for parameter in parameters.values():
             parameter.requires_grad_(part in stage.trains)
-    names = list(stage.losses)
-    needs_regions, needs_texts = bool(REGION_TERMS & set(names)), bool(TEXT_TERMS & set(names))
-    for number in track(range(begin, end), f"stage {stage.name}"):
+    names = set(stage.losses)
+    needs_regions, needs_texts = bool(REGION_TERMS & names), bool(TEXT_TERMS & names)
+    for number in run.track(range(begin, end), f"stage {stage.name}"):
         started = time.monotonic()
-        torch.manual_seed(recipe.seed * 1_000_003 + number)  # dropout: from the step alone
-        step = drawer.step(number, needs_regions, needs_texts)
-        numbers = _one_step(stage, number - first, recipe, model, drawer, features_ND, state, step)
+        torch.manual_seed(run.recipe.seed * 1_000_003 + number)  # dropout: from the step alone
+        step = run.drawer.step(number, needs_regions, needs_texts)
+        numbers = _one_step(run, stage, number - first, step)
         state.step = number + 1
         numbers["seconds"] = time.monotonic() - started
-        journal.write(number, stage.name, numbers)
-        if state.step % recipe.checkpoint_every == 0 or state.step == end:
-            save_state(state, out / "checkpoints")
+        run.journal.write(number, stage.name, numbers)
+        if state.step % run.recipe.checkpoint_every == 0 or state.step == end:
+            save_state(state, run.checkpoints)
 
 
-def _one_step(
-    stage: Stage,
-    number: int,
-    recipe: Recipe,
-    model: RegionClip,
-    drawer: Drawer,
-    features_ND: Tensor,
-    state: RunState,
-    step: Step,
-) -> dict[str, float | None]:
-    rates = {"trunk": stage.trunk_rate}
+def _one_step(run: _Run, stage: Stage, number: int, step: Step) -> dict[str, float | None]:
+    model, state = run.model, run.state
     shape = _schedule(number, stage.steps)
     for group in state.optimizer.param_groups:
-        group["lr"] = shape * rates.get(group["part"], stage.learning_rate)
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
-        terms = Terms(model, features_ND, drawer.examples.vocabulary, step)
+        peak = stage.trunk_rate if group["part"] == "trunk" else stage.learning_rate
+        group["lr"] = shape * peak
+    with torch.autocast("cpu", torch.bfloat16, enabled=run.recipe.precision == "bf16"):
+        terms = Terms(model, run.features_ND, run.drawer.examples.vocabulary, step)
         losses = terms.compute(list(stage.losses))
-    total = torch.zeros(())
-    for name, loss in losses.items():
-        if loss is not None:
-            total = total + stage.losses[name] * loss
+    fed = [stage.losses[name] * loss for name, loss in losses.items() if loss is not None]
+    values = {name: None if loss is None else float(loss.detach()) for name, loss in losses.items()}
+    if not fed:
+        return {"loss": None, **values, "gradient_norm": None}
+    total = torch.stack(fed).sum()
     if not torch.isfinite(total):
         raise RecipeError(
             f"stage '{stage.name}', step {number}: the loss is not finite; resume with a lower "
@@ -190,10 +192,9 @@ def _one_step(
         model.log_scale.clamp_(max=math.log(100))
         model.region_log_scale.clamp_(max=math.log(100))
         # early on the average follows quickly, later slowly
-        decay = min(recipe.average, (1 + state.step) / (10 + state.step))
+        decay = min(run.recipe.average, (1 + state.step) / (10 + state.step))
         for name, parameter in state.moving.items():
             state.average[name].lerp_(parameter, 1 - decay)
-    values = {name: None if loss is None else float(loss.detach()) for name, loss in losses.items()}
     return {"loss": float(total.detach()), **values, "gradient_norm": float(norm)}
 
 
@@ -204,28 +205,35 @@ def _schedule(number: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (number - warm_up) / max(1, steps - warm_up)))
 
 
-def _open_run(recipe: Recipe, corpora: Sequence[Corpus], out: Path, resume: bool) -> None:
-    if out.is_file():
-        raise RecipeError(f"{out} is a file; --out needs the name of a new run folder")
+def _check_run(recipe: Recipe, corpora: Sequence[Corpus], out: Path, resume: bool) -> bool:
+    """Whether `out` holds this run already; RecipeError where it may not be written."""
+    if any(path.is_file() for path in (out, *out.parents)):
+        raise RecipeError(f"{out} is a file or lies below one; --out needs a new run folder")
     path = out / "recipe.json"
-    fingerprints = [corpus.fingerprint for corpus in corpora]
-    stored = {"recipe": recipe.as_json(), "corpora": fingerprints}
-    if path.is_file():
-        if not resume:
-            raise RecipeError(
-                f"{out} holds a run already; continue it with --resume, or choose another --out"
-            )
-        if json.loads(path.read_text()) != stored:
-            raise RecipeError(
-                f"{out} was begun with another recipe or other corpora; choose another --out"
-            )
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise RecipeError(f"{out} is not empty and holds no run; choose another --out")
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise RecipeError(f"{out} is not empty and holds no run; choose another --out")
+        return False
+    if not resume:
+        raise RecipeError(
+            f"{out} holds a run already; continue it with --resume, or choose another --out"
+        )
+    if json.loads(path.read_text()) != _resolved(recipe, corpora):
+        raise RecipeError(
+            f"{out} was begun with another recipe or other corpora; choose another --out"
+        )
+    return True
+
+
+def _begin_run(recipe: Recipe, corpora: Sequence[Corpus], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     aside = out / ".recipe.part"
-    aside.write_text(json.dumps(stored, indent=1))
-    os.replace(aside, path)
+    aside.write_text(json.dumps(_resolved(recipe, corpora), indent=1))
+    os.replace(aside, out / "recipe.json")
+
+
+def _resolved(recipe: Recipe, corpora: Sequence[Corpus]) -> dict[str, Any]:
+    return {"recipe": recipe.as_json(), "corpora": [corpus.fingerprint for corpus in corpora]}
 
 
 def _finish(

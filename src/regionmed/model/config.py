@@ -23,6 +23,10 @@ class ModelConfig:
     coordinates: bool = True  # whether a region's place and size enter its query
 
     def __post_init__(self) -> None:
+        for name in ("image_size", "embedding_dim", "roi_width", "pyramid_width"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise RecipeError(f"{name} must be a whole number above 0, got {value!r}")
         if self.image_size % 32:
             raise RecipeError(f"image_size must be a multiple of 32, got {self.image_size}")
         towers = {self.image_tower, self.text_tower}
@@ -33,8 +37,10 @@ class ModelConfig:
             )
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ModelConfig:
-        """The config of a stored dict; unknown keys are refused."""
+    def from_json(cls, values: Any) -> ModelConfig:
+        """The config of a stored JSON object; anything else and unknown keys are refused."""
+        if not isinstance(values, dict):
+            raise RecipeError(f"a model config is a JSON object, got {type(values).__name__}")
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise RecipeError(f"a model config has no field {', '.join(sorted(unknown))}")

@@ -1,0 +1,127 @@
+"""What a step sees is true: texts, views, regions."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import regionmed
+from regionmed.batches.augment import View
+from regionmed.batches.cache import model_frame, open_picture_cache
+from regionmed.corpus.describe import describe
+from regionmed.corpus.shards import write_corpus
+from regionmed.geometry import Box, Frame, Placement
+from regionmed.model.region_clip import RegionClip
+from regionmed.record import Provenance, Record, Region
+from regionmed.training.draw import Drawer
+from regionmed.training.examples import Examples, gather
+from regionmed.training.views import ViewCache
+
+FRAME = Frame("file", 64, 64)
+
+
+@pytest.fixture(scope="module")
+def elbows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures: one elbow fracture, two of them, one wrist fracture, two of them."""
+    records = []
+    for number, (label, count) in enumerate(
+        [("elbow", 1), ("elbow", 2), ("wrist", 1), ("wrist", 2)]
+    ):
+        stored = io.BytesIO()
+        Image.new("L", (64, 64), 50 * number).save(stored, "PNG")
+        boxes = [Box(4 + 30 * n, 4, 20 + 30 * n, 20, FRAME) for n in range(count)]
+        record = Record(
+            f"arm/{number}.png",
+            "arm",
+            f"{number}.png",
+            hashlib.sha256(stored.getvalue()).hexdigest(),
+            FRAME,
+            Provenance("arm", "painted"),
+            modality="xray",
+            labels=(label,),
+            regions=tuple(Region(label, box, "box") for box in boxes),
+            split="train",
+            picture=stored.getvalue(),
+        )
+        records.append(describe(record, {"elbow": "elbow fracture", "wrist": "wrist fracture"}))
+    folder = tmp_path_factory.mktemp("arm") / "corpus"
+    phrases = {"arm": {"elbow": "elbow fracture", "wrist": "wrist fracture"}}
+    write_corpus(records, folder, {"phrases": phrases})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawing(
+    elbows: Path, untrained_model: RegionClip, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Examples, ViewCache]:
+    corpus = regionmed.open_corpus(elbows)
+    examples = gather([corpus])
+    pictures = [open_picture_cache(corpus, 224)]
+    folder = tmp_path_factory.mktemp("views")
+    return examples, ViewCache(examples, pictures, untrained_model, 1, 0, folder)
+
+
+def test_a_text_that_is_true_of_a_picture_is_never_its_negative(
+    drawing: tuple[Examples, ViewCache],
+) -> None:
+    examples, views = drawing
+    text_of = list(examples.bank.numbers)
+    drawer = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28)
+    met = 0
+    for number in range(20):
+        step = drawer.step(number, True, True)
+        for text, row in zip(step.picture_texts, step.positive_BM, strict=True):
+            assert text is not None
+            joint = "elbow" if "elbow" in text_of[text] else "wrist"
+            for column, positive in zip(step.text_columns, row.tolist(), strict=True):
+                if text_of[column] in ("elbow fracture", "wrist fracture"):
+                    assert positive == (joint in text_of[column])
+                    met += 1
+    assert met > 20
+
+
+def test_a_region_out_of_its_view_is_not_asked(drawing: tuple[Examples, ViewCache]) -> None:
+    examples, views = drawing
+    away = View(Placement(model_frame(224), model_frame(224), 1.0, 1.0, 0.0, -60.0))
+    old, views.drawn = views.drawn, [[away] for _ in views.drawn]
+    step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(0, True, True)
+    views.drawn = old
+    # boxes end at 20 of 64 pixels, 70 of 224: 10 of their 56 rows are left, less than .3
+    assert step.present_BR.shape[1] == 0
+    assert step.labels == []
+
+
+def test_weights_and_labels_follow_the_regions_row_by_row(
+    drawing: tuple[Examples, ViewCache],
+) -> None:
+    examples, views = drawing
+    step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(3, True, True)
+    counts = step.present_BR.sum(1).tolist()
+    assert sorted(counts) == [1, 1, 2, 2]
+    assert len(step.labels) == len(step.weights) == len(step.twins) == sum(counts)
+    # six regions, three a label: rarity 1; divided by the picture's own number of regions
+    expected = [(1 / count) ** 0.5 for count in counts for _ in range(count)]
+    assert torch.allclose(step.weights, torch.tensor(expected))
+
+
+def test_another_draw_of_views_is_another_cache(
+    drawing: tuple[Examples, ViewCache], untrained_model: RegionClip, tmp_path: Path, elbows: Path
+) -> None:
+    examples, _ = drawing
+    pictures = [open_picture_cache(regionmed.open_corpus(elbows), 224)]
+    ViewCache(examples, pictures, untrained_model, 2, 0, tmp_path)
+    ViewCache(examples, pictures, untrained_model, 2, 0, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    mirrored = Examples(
+        [replace(item, mirror_y=True) for item in examples.items],
+        examples.bank,
+        examples.vocabulary,
+    )
+    ViewCache(mirrored, pictures, untrained_model, 2, 0, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -5,12 +5,15 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
 from regionmed.corpus.pixels import encode_picture, is_dicom, read_picture, replay
+from regionmed.corpus.readers.places import foreground, picture_frame
+from regionmed.corpus.readers.source import open_source
 from regionmed.errors import CorpusError
 from regionmed.geometry import Frame
 
@@ -170,3 +173,25 @@ def test_what_is_no_picture_is_refused_with_the_reason(data: bytes, reason: str)
 def test_pictures_and_texts_are_not_taken_for_dicom() -> None:
     for data in (b"", b"\x08\x00", b"{}", saved(Image.fromarray(RGB), "PNG"), b"P2 3 2 255"):
         assert not is_dicom(data)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("pixels", [RGB, RGB[:, :, 0].astype(np.uint16) * 100], ids=["8", "16"])
+def test_the_orientation_of_a_tiff_is_not_applied(
+    orientation: int, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    tagged = saved(Image.fromarray(pixels), "TIFF", tiffinfo={274: orientation})
+    plain = saved(Image.fromarray(pixels), "TIFF")
+    picture = read_picture(tagged, "a")
+    assert np.array_equal(picture.pixels, read_picture(plain, "a").pixels)
+    assert picture.frame == Frame("file", 7, 5)
+    assert np.array_equal(replay(tagged, "a", picture.applied).pixels, picture.pixels)
+    (tmp_path / "a.tif").write_bytes(tagged)
+    assert picture_frame(open_source(tmp_path), "a.tif") == picture.frame
+
+
+def test_a_mask_in_a_turned_tiff_stays_on_the_stored_grid() -> None:
+    mask = np.zeros((5, 7), np.uint8)
+    mask[0, 1] = 255
+    tagged = saved(Image.fromarray(mask), "TIFF", tiffinfo={274: 6})
+    assert np.argwhere(foreground(tagged, "a")).tolist() == [[0, 1]]

@@ -1,8 +1,8 @@
 """The bytes of a picture -> 8-bit pixels, their frame, and what was done to get there.
 
-The pixel grid is the file's own: annotations count in it, so no EXIF rotation is applied, nothing
-is cropped and nothing resized. Ordinary picture files go through Pillow, DICOM through
-dicom_pixels.py; which of the two is told by the content, never by the name.
+The pixel grid is the file's own: annotations count in it, so no EXIF or TIFF orientation is
+applied, nothing is cropped and nothing resized. Ordinary picture files go through Pillow, DICOM
+through dicom_pixels.py; which of the two is told by the content, never by the name.
 
 `Picture.applied` says what was done (JSON): Pillow's format and mode or DICOM's steps, the frame
 taken from several (`frame` counts from 0), the range of deep greys. `replay` does it again.
@@ -17,17 +17,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from regionmed.corpus import dicom_pixels
 from regionmed.corpus.dicom_pixels import is_dicom, shown_range, stretch
 from regionmed.errors import CorpusError
 from regionmed.geometry import Frame
 
-__all__ = ["Picture", "encode_picture", "is_dicom", "read_picture", "replay"]
+__all__ = ["Picture", "encode_picture", "is_dicom", "load_stored", "read_picture", "replay"]
 
 # raster formats only: Pillow would also open PostScript and other formats that run programs
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM", "WEBP", "GIF", "JPEG2000")
 DEEP_GREY = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_TURNED_BACK = {  # TIFF orientation -> what undoes the turn that Pillow makes for it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 _JPEG_DROPPED = {*range(0xE1, 0xF0), 0xFE} - {0xE2, 0xEE}  # APP1.. and comments, not ICC, Adobe
 
 
@@ -113,12 +123,21 @@ def _open(data: bytes, name: str) -> Image.Image:
     return image
 
 
+def load_stored(image: Image.Image) -> Image.Image:
+    """The opened picture, loaded, on the pixel grid that its file stores; raises as Pillow does.
+
+    Pillow turns TIFF files by their orientation tag while it loads them: that is turned back.
+    """
+    turned = image.getexif().get(Base.Orientation) if image.format == "TIFF" else None
+    image.load()
+    return image.transpose(_TURNED_BACK[turned]) if turned in _TURNED_BACK else image
+
+
 def _load(image: Image.Image, name: str) -> Image.Image:
     try:
-        image.load()
+        return load_stored(image)
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, IndexError) as error:
         raise CorpusError(f"{name}: the picture is damaged or cut short") from error
-    return image
 
 
 def _flatten(image: Image.Image, applied: dict[str, Any]) -> NDArray[np.uint8]:

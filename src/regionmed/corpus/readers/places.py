@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 
-from regionmed.corpus.pixels import is_dicom, read_picture
+from regionmed.corpus.pixels import is_dicom, load_stored, read_picture
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.errors import CorpusError
 from regionmed.geometry import Box, Frame, Mask, Point
 from regionmed.record import Region, Shape
 
+BACKWARDS = "the box ends before it begins (x1 < x0 or y1 < y0)"
 SPECK = 2.0  # file pixels: a region smaller than this both ways marks nothing that can be seen
 
 
@@ -26,9 +29,12 @@ def picture_frame(source: Source, path: str) -> Frame:
         return read_picture(data, path).frame
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return Frame("file", *image.size)
+            # Pillow states the size of a TIFF as turned by its orientation
+            if image.format != "TIFF" or image.getexif().get(Base.Orientation, 1) == 1:
+                return Frame("file", *image.size)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
-        return read_picture(data, path).frame  # says why, in the words of pixels.py
+        pass  # read_picture says why, in its words
+    return read_picture(data, path).frame
 
 
 def placed_box(
@@ -48,17 +54,31 @@ def placed_box(
     to do with them is decided in build.py.
     """
     name = f"region {number} ('{label}')"
-    if not all(math.isfinite(edge) for edge in edges):
+    if not all(math.isfinite(number) for numbers in (edges, *polygons) for number in numbers):
         return Loss("the box holds something that is no number", image, name)
     x0, y0, x1, y1 = edges
     if x1 == x0 or y1 == y0:
         return Loss("the box has no width or no height", image, name)
     if x1 < x0 or y1 < y0:
-        return Loss("the box ends before it begins (x1 < x0 or y1 < y0)", image, name)
+        return Loss(BACKWARDS, image, name)
     if x1 - x0 < SPECK and y1 - y0 < SPECK:
         return Loss(f"the region is a speck, less than {SPECK:g} px both ways", image, name)
     mask = polygon_mask(polygons, frame) if polygons else None
     return Region(label, Box(x0, y0, x1, y1, frame), shape, mask=mask, confidence=confidence)
+
+
+def stated_scale(side: int, stated: Any) -> float | None:
+    """The factor from a stated length to the picture's side, in file pixels; 1 for nothing stated.
+
+    None where what is stated is no length.
+    """
+    if stated is None:
+        return 1.0
+    try:
+        length = float(stated)
+    except (TypeError, ValueError):
+        return None
+    return side / length if 0 < length < math.inf else None
 
 
 def placed_point(
@@ -99,9 +119,9 @@ def foreground(data: bytes, name: str) -> NDArray[np.bool_]:
     count everything that is not 0, unless they are JPEG, whose background is never quite 0.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            lossy = image.format == "JPEG"
+        with Image.open(io.BytesIO(data)) as opened:
+            lossy = opened.format == "JPEG"
+            image = load_stored(opened)
             single = image.mode in ("1", "L", "P", "I", "I;16", "F")
             levels = np.asarray(image if single else image.convert("RGB"))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):

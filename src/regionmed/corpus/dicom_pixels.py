@@ -9,6 +9,7 @@ pydicom does the arithmetic, this file decides what is applied.
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from typing import Any
 
@@ -106,6 +107,16 @@ def _little_endian_palette(ds: FileDataset) -> None:
 def read(data: bytes, name: str) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     """Pixels uint8 (H, W) or (H, W, 3) of the middle frame, and what was applied."""
     ds = read_dataset(data, name)
+    try:
+        return _shown(ds, name)
+    # what odd values raise when pydicom converts them or a step works with them
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+        raise CorpusError(
+            f"{name}: a value of the header cannot be used ({type(error).__name__}); repair it"
+        ) from error
+
+
+def _shown(ds: FileDataset, name: str) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     colour = str(ds.get("PhotometricInterpretation") or "none stated")
     if colour not in (*GREY, *COLOUR, "PALETTE COLOR"):
         raise CorpusError(
@@ -143,11 +154,7 @@ def grey_values(data: bytes, name: str, applied: dict[str, Any]) -> NDArray[np.f
 
 
 def _frame_count(ds: Dataset, name: str) -> int:
-    value = ds.get("NumberOfFrames", 1)
-    try:
-        return max(1, int(value or 1))
-    except ValueError as error:
-        raise CorpusError(f"{name}: NumberOfFrames is not a number; repair the header") from error
+    return max(1, int(_number(ds, "NumberOfFrames", name) or 1))
 
 
 def _stored(ds: Dataset, frame: int, name: str) -> NDArray[Any]:
@@ -179,12 +186,16 @@ def _grey_steps(ds: Dataset, stored: NDArray[Any], frame: int, name: str) -> dic
     if ds.get("ModalityLUTSequence"):
         steps["modality_lut"] = True
     elif "RescaleSlope" in rescale and "RescaleIntercept" in rescale:
-        slope, intercept = float(rescale.RescaleSlope), float(rescale.RescaleIntercept)
+        slope, intercept = (_number(rescale, f"Rescale{n}", name) for n in ("Slope", "Intercept"))
+        if slope is None or intercept is None:
+            raise CorpusError(
+                f"{name}: RescaleSlope or RescaleIntercept is empty; repair the header"
+            )
         steps["rescale"] = {"slope": slope, "intercept": intercept}
     # PS3.3 C.11.2.1: where both stand, either may be chosen: the LUT is the fuller statement
     if ds.get("VOILUTSequence"):
         return steps | {"voi_lut": 0}
-    window = _window(_macro(ds, "FrameVOILUTSequence", frame))
+    window = _window(_macro(ds, "FrameVOILUTSequence", frame), name)
     if window is not None:
         return steps | {"window": window}
     if int(ds.BitsStored) <= 8 and "rescale" not in steps and "modality_lut" not in steps:
@@ -209,9 +220,9 @@ def _macro(ds: Dataset, sequence: str, frame: int) -> Dataset:
     return ds
 
 
-def _window(ds: Dataset) -> dict[str, Any] | None:
+def _window(ds: Dataset, name: str) -> dict[str, Any] | None:
     """The first window of a data set; None where none stands or its width cannot be used."""
-    center, width = (_first(ds.get(key)) for key in ("WindowCenter", "WindowWidth"))
+    center, width = (_number(ds, key, name) for key in ("WindowCenter", "WindowWidth"))
     if center is None or width is None:
         return None
     function = str(ds.get("VOILUTFunction") or "LINEAR").upper()
@@ -223,10 +234,18 @@ def _window(ds: Dataset) -> dict[str, Any] | None:
     return {"center": center, "width": width, "function": function}
 
 
-def _first(value: Any) -> float | None:
-    if isinstance(value, MultiValue):  # several views of one picture (PS3.3 C.11.2.1.2): the first
-        value = value[0] if len(value) else None
-    return None if value in (None, "") else float(value)
+def _number(ds: Dataset, key: str, name: str) -> float | None:
+    """An element's number; None where it is absent or empty, CorpusError where it is none."""
+    try:
+        value = ds.get(key)  # pydicom converts it here
+        if isinstance(value, MultiValue):  # of several windows (PS3.3 C.11.2.1.2) the first
+            value = value[0] if len(value) else None
+        number = None if value in (None, "") else float(value)
+    except (TypeError, ValueError, ArithmeticError):
+        raise CorpusError(f"{name}: {key} is not a number; repair the header") from None
+    if number is not None and not math.isfinite(number):
+        raise CorpusError(f"{name}: {key} is not finite; repair the header")
+    return number
 
 
 def _modality(

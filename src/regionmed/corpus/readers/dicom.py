@@ -44,11 +44,11 @@ def read_dicom(source: Source) -> Iterator[Record | Loss]:
     """A Record for each DICOM picture, of several frames the middle one; a Loss for all else."""
     patients: dict[tuple[str, str], int] = {}
     for path in source.paths:
-        data = source.read(path)
-        if not is_dicom(data):
-            yield Loss("the content is no DICOM file", path)
-            continue
         try:
+            data = source.read(path)
+            if not is_dicom(data):
+                yield Loss("the content is no DICOM file", path)
+                continue
             picture = read_picture(data, path)
             header = read_dataset(data, path)
         except CorpusError as error:

@@ -2,14 +2,14 @@
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.corpus.conftest import mask, picture
 
 from regionmed.corpus.build import build_corpus
-from regionmed.corpus.ledger import read_ledger
-from regionmed.corpus.shards import open_corpus
+from regionmed.corpus.shards import Corpus, open_corpus
 from regionmed.errors import CorpusError
 
 NAMES = "names: [nodule, effusion]\n"
@@ -28,6 +28,12 @@ def yolo(count: int = 10) -> dict[str, bytes | str]:
 def boxes(*rows: str) -> dict[str, bytes | str]:
     """Two pictures of 40 x 30 px and a table of boxes."""
     return {"a.png": picture(40, 30, 1), "b.png": picture(40, 30, 2), "t.csv": HEAD + "".join(rows)}
+
+
+def ledger(corpus: Corpus) -> list[dict[str, str | None]]:
+    """The lines of a corpus' ledger: set, image, region, reason."""
+    lines = (corpus.folder / "ledger.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def test_a_folder_becomes_a_corpus_and_says_how_it_was_read(lay, tmp_path: Path):
@@ -88,7 +94,7 @@ def test_a_table_says_split_and_reason_to_exclude(lay, tmp_path: Path):
     assert [(record.split, record.exclude) for record in corpus] == [
         ("train", None), ("val", None), ("test", "too dark")
     ]  # fmt: skip
-    (line,) = read_ledger(corpus.folder / "ledger.jsonl")
+    (line,) = ledger(corpus)
     assert line == {
         "set": "films",
         "image": "images/3.png",
@@ -114,7 +120,7 @@ def test_clipping_keeps_what_is_inside_and_says_so(lay, tmp_path: Path):
     corpus = build_corpus([folder], tmp_path / "out", outside="clip")
     assert corpus[0].regions[0].box.edges == (30, 5, 40, 20)
     assert corpus[1].regions == ()
-    reasons = [line["reason"] for line in read_ledger(corpus.folder / "ledger.jsonl")]
+    reasons = [line["reason"] for line in ledger(corpus)]
     assert reasons == [
         "kept, but its box was clipped to the picture", "the box lies outside its picture"
     ]  # fmt: skip
@@ -123,7 +129,7 @@ def test_clipping_keeps_what_is_inside_and_says_so(lay, tmp_path: Path):
 def test_an_edge_off_by_rounding_is_cut_without_a_word(lay, tmp_path: Path):
     corpus = build_corpus([lay(boxes("a.png,opacity,30,5,40.4,20\n"))], tmp_path / "out")
     assert corpus[0].regions[0].box.x1 == 40
-    assert read_ledger(corpus.folder / "ledger.jsonl") == []
+    assert ledger(corpus) == []
 
 
 def test_corners_in_a_coco_file_are_suspected(lay, tmp_path: Path):
@@ -141,7 +147,7 @@ def test_a_few_unreadable_pictures_are_ledger_lines(lay, tmp_path: Path):
     members = yolo(3) | {"images/1.png": picture(40, 30)[:-200]}
     corpus = build_corpus([lay(members)], tmp_path / "out")
     assert [record.image for record in corpus] == ["images/0.png", "images/2.png"]
-    (line,) = read_ledger(corpus.folder / "ledger.jsonl")
+    (line,) = ledger(corpus)
     assert line["image"] == "images/1.png"
     assert corpus.manifest["ledger"]["films"]["pictures"] == 1
 
@@ -237,3 +243,64 @@ def test_masks_come_back_as_they_went_in(lay, tmp_path: Path):
     assert region.mask is not None
     assert region.mask.pixels[5:9, 4:10].all()
     assert region.mask.pixels.sum() == 24
+
+
+VOC = "<annotation><filename>{}</filename><size/><object><name>nodule</name><bndbox>{}</bndbox>" + (
+    "</object></annotation>"
+)
+
+
+def voc(*boxes: str) -> dict[str, bytes | str]:
+    """A picture of 40 x 30 px and a VOC file for each box "xmin ymin xmax ymax"."""
+    members: dict[str, bytes | str] = {}
+    for number, box in enumerate(boxes):
+        edges = zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=True)
+        written = "".join(f"<{name}>{value}</{name}>" for name, value in edges)
+        members[f"{number}.png"] = picture(40, 30, seed=number)
+        members[f"{number}.xml"] = VOC.format(f"{number}.png", written)
+    return members
+
+
+def test_sizes_taken_for_corners_are_refused_whatever_the_format(lay, tmp_path: Path):
+    folder = lay(voc("20 15 10 8", "20 15 10 8", "20 15 10 8", "1 1 5 5"))
+    with pytest.raises(
+        CorpusError,
+        match=r"films: 3 of 4 boxes end before they begin \(the first: '0\.png', region 1 "
+        r"\('nodule'\)\) when read as xmin, ymin, xmax, ymax; if the numbers are x, y, width",
+    ):
+        build_corpus([folder], tmp_path / "voc")
+
+
+def test_sizes_in_a_table_of_corners_are_refused(lay, tmp_path: Path):
+    rows = ["a.png,nodule,20,15,10,8\n"] * 3 + ["b.png,nodule,1,1,5,5\n"]
+    sentence = r"3 of 4 boxes end .* x, y, width, height, name the columns so"
+    with pytest.raises(CorpusError, match=sentence):
+        build_corpus([lay(boxes(*rows))], tmp_path / "out")
+
+
+def test_a_source_whose_every_box_ends_before_it_begins_is_refused(lay, tmp_path: Path):
+    with pytest.raises(CorpusError, match="films: 1 of 1 boxes end before they begin"):
+        build_corpus([lay(voc("20 15 10 8"))], tmp_path / "out")
+
+
+def test_two_wrong_boxes_of_many_are_ledger_lines(lay, tmp_path: Path):
+    rows = ["a.png,nodule,20,15,10,8\n"] * 2 + ["b.png,nodule,1,1,5,5\n"] * 9
+    corpus = build_corpus([lay(boxes(*rows))], tmp_path / "out")
+    assert len(corpus[1].regions) == 9
+    assert len(ledger(corpus)) == 2
+
+
+@pytest.mark.parametrize("value", ["", "1,25"])
+def test_one_odd_dicom_file_is_a_ledger_line(lay, tmp_path: Path, value: str):
+    film = (
+        Path(str(find_spec("pydicom").origin)).parent / "data/test_files/CT_small.dcm"
+    ).read_bytes()
+    stored = b"\x28\x00\x53\x10DS\x02\x00"  # (0028,1053), RescaleSlope, two characters long
+    at = film.index(stored)
+    changed = stored[:6] + len(value).to_bytes(2, "little") + value.encode()
+    odd = film[:at] + changed + film[at + len(stored) + 2 :]
+    corpus = build_corpus([lay({"good.dcm": film, "odd.dcm": odd})], tmp_path / "out")
+    assert [record.image for record in corpus] == ["good.dcm"]
+    (line,) = ledger(corpus)
+    assert line["image"] == "odd.dcm"
+    assert "RescaleSlope" in str(line["reason"])

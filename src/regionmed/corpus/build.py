@@ -22,6 +22,7 @@ from regionmed.corpus.describe import region_phrase
 from regionmed.corpus.inside import Outside, inside
 from regionmed.corpus.known import Completion, Known, find_known
 from regionmed.corpus.ledger import Ledger
+from regionmed.corpus.misread import refuse_misread
 from regionmed.corpus.pixels import encode_picture, read_picture
 from regionmed.corpus.readers import READERS
 from regionmed.corpus.readers.masks import is_mask_name, mask_pairs
@@ -154,7 +155,8 @@ def _records(
     """A source's finished records, all but their splits."""
     name = plan.source.name
     completion = Completion(plan.known, plan.source) if plan.known else None
-    for found in READERS[plan.format](plan.source):
+    read = READERS[plan.format](plan.source)
+    for found in refuse_misread(read, name, plan.format):
         if isinstance(found, Loss):
             ledger.note(name, found)
             continue

@@ -42,8 +42,3 @@ class Ledger:
             }
             for set_name, reasons in sorted(self._reasons.items())
         }
-
-
-def read_ledger(path: Path) -> list[dict[str, str | None]]:
-    """The lines of a ledger: set, image, region, reason."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

@@ -18,7 +18,7 @@ import numpy as np
 
 from regionmed.corpus.readers.assemble import assemble
 from regionmed.corpus.readers.pairing import Pictures
-from regionmed.corpus.readers.places import foreground, placed_box
+from regionmed.corpus.readers.places import foreground, placed_box, stated_scale
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.corpus.readers.tables import (
     SYNONYMS,
@@ -48,9 +48,6 @@ CORNER_AND_SIZE = (
     ("bboxx", "bboxy", "bboxwidth", "bboxheight"),
 )
 WHOLE = ("bbox", "box", "bounding_box")
-MANY = (
-    0.1  # share of impossible rows from which the columns are misread rather than a few rows wrong
-)
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,11 @@ def read_boxes(source: Source) -> Iterator[Record | Loss]:
                 yield Loss("the row names no picture of the source", table.path, f"row {number}")
             else:
                 rows[image].append((boxes, row))
-    _refuse_misread(source, rows)
+    if not rows:
+        raise CorpusError(
+            f"{source.name}: no row of {box_tables[0].table.path} names a picture of the source; "
+            "is this the table of another set?"
+        )
     patients = Patients(source)
     masks = {row.get(boxes.mask or "") for entries in rows.values() for boxes, row in entries}
     for image in pictures.paths:
@@ -144,24 +145,6 @@ def _edge_columns(table: Table) -> tuple[tuple[str, ...], bool]:
     return ((whole,) if whole else ()), False
 
 
-def _refuse_misread(source: Source, rows: _Rows) -> None:
-    """One sentence for columns that are named as corners and hold sizes."""
-    written = [
-        (boxes, numbers)
-        for entries in rows.values()
-        for boxes, row in entries
-        if not boxes.is_size and (numbers := boxes.numbers(row))
-    ]
-    impossible = [boxes for boxes, (x0, y0, x1, y1) in written if x1 < x0 or y1 < y0]
-    if len(impossible) > MANY * len(written):
-        columns = ", ".join(impossible[0].edges)
-        raise CorpusError(
-            f"{source.name}, {impossible[0].table.path}: {len(impossible)} of {len(written)} boxes "
-            f"end before they begin when {columns} is read as x0, y0, x1, y1; if the numbers are "
-            "x, y, width, height, name the columns so"
-        )
-
-
 def _regions(
     source: Source, rows: list[tuple[_BoxTable, dict[str, Any]]], image: str, frame: Frame
 ) -> Iterator[Region | Loss]:
@@ -177,30 +160,45 @@ def _regions(
         x0, y0, x1, y1 = numbers
         if boxes.is_size:
             x1, y1 = x0 + x1, y0 + y1
-        x_scale, y_scale = _scale(boxes, row, (x0, y0, x1, y1), frame)
+        scale = _scale(boxes, row, (x0, y0, x1, y1), frame)
+        if scale is None:
+            yield Loss("the row states no usable size of its picture", image, f"row {number}")
+            continue
         found = placed_box(
             str(label),
-            (x0 * x_scale, y0 * y_scale, x1 * x_scale, y1 * y_scale),
+            (x0 * scale[0], y0 * scale[1], x1 * scale[0], y1 * scale[1]),
             frame,
             image=image,
             number=number,
             confidence=_confidence(boxes.table, row),
         )
-        if isinstance(found, Region) and boxes.mask and row.get(boxes.mask):
-            found = _with_mask(source, found, str(row[boxes.mask]))
+        mask_path = row.get(boxes.mask) if boxes.mask else None
+        if isinstance(found, Region) and mask_path:
+            try:
+                found = _with_mask(source, found, str(mask_path))
+            except CorpusError as error:
+                yield Loss(f"kept without its mask: {error}", image, f"row {number}")
         yield found
 
 
 def _scale(
     boxes: _BoxTable, row: dict[str, Any], edges: Sequence[float], frame: Frame
-) -> tuple[float, float]:
-    """Factors from the row's numbers to file pixels: a stated size, 0..1, or none."""
-    width, height = (boxes.table.column(f"stated_{side}") for side in ("width", "height"))
-    if width and height and row.get(width) and row.get(height):
-        return frame.width / float(row[width]), frame.height / float(row[height])
-    stated = re.fullmatch(r"(\d+)\s*[xX×]\s*(\d+)", str(row.get(boxes.stated_size or "")))
+) -> tuple[float, float] | None:
+    """Factors from the row's numbers to file pixels: a stated size, 0..1, or none.
+
+    None where the stated size is none.
+    """
+    columns = [boxes.table.column(f"stated_{side}") for side in ("width", "height")]
+    stated = [row.get(column) if column else None for column in columns]
+    if None in stated:
+        size = re.fullmatch(r"(\d+)\s*[xX×]\s*(\d+)", str(row.get(boxes.stated_size or "")))
+        stated = list(size.groups()) if size else []
     if stated:
-        return frame.width / int(stated[1]), frame.height / int(stated[2])
+        x_scale, y_scale = (
+            stated_scale(side, length)
+            for side, length in zip((frame.width, frame.height), stated, strict=True)
+        )
+        return (x_scale, y_scale) if x_scale and y_scale else None
     if max(edges) <= 1:
         return float(frame.width), float(frame.height)
     return 1.0, 1.0
@@ -215,9 +213,9 @@ def _confidence(table: Table, row: dict[str, Any]) -> float | None:
 
 
 def _with_mask(source: Source, region: Region, path: str) -> Region:
-    """The region with its mask file laid over the frame, unless that file is not there."""
+    """The region with its mask file laid over the frame; CorpusError where that shows nothing."""
     if path not in source.paths:
-        return region
+        raise CorpusError(f"the source has no mask '{path}'")
     crop = foreground(source.read(path), path)
     frame = region.box.frame
     pixels = np.zeros((frame.height, frame.width), dtype=np.bool_)
@@ -228,4 +226,6 @@ def _with_mask(source: Source, region: Region, path: str) -> Region:
         x, y = max(round(region.box.x0), 0), max(round(region.box.y0), 0)
         part = crop[: frame.height - y, : frame.width - x]
         pixels[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return replace(region, mask=Mask(pixels, frame)) if pixels.any() else region
+    if not pixels.any():
+        raise CorpusError(f"mask '{path}' is empty")
+    return replace(region, mask=Mask(pixels, frame))

@@ -90,6 +90,67 @@ def test_coco_pictures_and_files_that_do_not_meet_are_losses(source_of):
     assert {loss.image for loss in losses} == {"a.png", "gone.png"}
 
 
+def test_coco_annotations_of_no_listed_picture_are_losses(source_of):
+    notes = [
+        {"id": 1, "image_id": 7, "category_id": 3, "bbox": [10, 5, 20, 15]},
+        {"id": 2, "image_id": 8, "category_id": 3, "bbox": [10, 5, 20, 15]},
+        "no object",
+    ]
+    records, losses = read(source_of({"a.png": FILM, "b.json": coco(annotations=notes)}), "coco")
+    assert len(records["a.png"].regions) == 1
+    assert [loss.region for loss in losses] == ["annotation 2", "annotation 3"]
+
+
+def test_coco_annotations_of_another_set_are_an_error(source_of):
+    notes = [{"id": 1, "image_id": "x7", "category_id": 3, "bbox": [10, 5, 20, 15]}]
+    source = source_of({"a.png": FILM, "boxes.json": coco(annotations=notes)})
+    with pytest.raises(CorpusError, match="none of its 1 annotations has the image_id of one of"):
+        list(READERS["coco"](source))
+
+
+def test_coco_category_without_a_name_is_an_error(source_of):
+    source = source_of({"a.png": FILM, "boxes.json": coco(categories=[{"id": 3}])})
+    with pytest.raises(CorpusError, match="a category without id or name"):
+        list(READERS["coco"](source))
+
+
+def test_coco_images_that_are_no_objects_are_losses(source_of):
+    images = [{"id": 7, "file_name": "a.png"}, "b.png"]
+    records, (loss,) = read(source_of({"a.png": FILM, "b.json": coco(images=images)}), "coco")
+    assert len(records["a.png"].regions) == 1
+    assert loss.reason == "entry 2 of `images` is no object"
+
+
+def test_coco_picture_without_a_usable_size_is_a_loss(source_of):
+    images = [{"id": 7, "file_name": "a.png", "width": "wide", "height": 30}]
+    records, (loss,) = read(source_of({"a.png": FILM, "b.json": coco(images=images)}), "coco")
+    assert records == {}
+    assert loss.image == "a.png"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"bbox": None},
+        {"bbox": [10, None, 20, 15]},
+        {"bbox": ["ten", 5, 20, 15]},
+        {"bbox": 10},
+        {"bbox": [10, 5, 20, 15], "segmentation": [[4, 4, "x", 4, 12, 8]]},
+        {"bbox": [10, 5, 20, 15], "segmentation": [[4, 4, float("nan"), 4, 12, 8]]},
+        {"segmentation": {"size": [30], "counts": [1200]}},
+        {"segmentation": {"size": [30, "40"], "counts": [1200]}},
+        {"segmentation": {"size": [40, 30], "counts": [1200]}},
+        {"segmentation": {"size": [30, 40], "counts": [10, -3, 1193]}},
+        {"segmentation": {"size": [30, 40], "counts": [10, 3000000000]}},
+    ],
+)
+def test_coco_regions_that_lie_nowhere_are_losses(source_of, place):
+    note = {"id": 1, "image_id": 7, "category_id": 3} | place
+    records, (loss,) = read(source_of({"a.png": FILM, "b.json": coco(annotations=[note])}), "coco")
+    assert records["a.png"].regions == ()
+    assert loss.region == "region 1 ('nodule')"
+
+
 VOC = """<annotation><filename>a</filename>{database}
 <size><width>{width}</width><height>{height}</height></size>
 <object><name>nodule</name><bndbox><xmin>{x0}</xmin><ymin>5</ymin><xmax>30</xmax><ymax>20</ymax>
@@ -170,6 +231,31 @@ def test_yolo_empty_label_file_means_a_picture_with_nothing(source_of):
     records, (loss,) = read(source_of(members), "yolo")
     assert records["a.png"].regions == ()
     assert loss.image == "b.png"
+
+
+BESIDE = {"yolo": "0 0.5 0.5 0.2 0.2\n", "points": "10 20 4\n"}
+
+
+@pytest.mark.parametrize("format", BESIDE)
+def test_annotation_files_left_over_are_losses_and_a_licence_is_not(source_of, format):
+    line = BESIDE[format]
+    members = {"a.png": FILM, "a.txt": line, "other.txt": line, "LICENCE.txt": "free for all\n"}
+    members |= {"labels/a.txt": line, "data.yaml": NAMES}
+    records, losses = read(source_of(members), format)
+    assert len(records["a.png"].regions) == 1
+    assert [loss.image for loss in losses] == ["labels/a.txt", "other.txt"]
+
+
+@pytest.mark.parametrize("format", BESIDE)
+def test_annotation_files_of_another_set_are_an_error(source_of, format):
+    members = {"a.png": FILM, "x.txt": BESIDE[format], "data.yaml": NAMES}
+    with pytest.raises(CorpusError, match=r"none of its 1 \w+ files has .*another set"):
+        list(READERS[format](source_of(members)))
+
+
+def test_yolo_of_another_set_is_still_recognised(source_of):
+    members = {"cats/a.png": FILM, "dogs/b.png": FILM, "labels/x.txt": BESIDE["yolo"]}
+    assert recognise(source_of(members | {"data.yaml": NAMES})) == "yolo"
 
 
 def test_points_are_pixels_with_a_kind(source_of):
@@ -273,13 +359,34 @@ def test_box_tables_may_be_json_or_json_lines(source_of):
         source_of({name: ""})  # the next table is alone again
 
 
-def test_sizes_taken_for_corners_are_noticed(source_of):
-    rows = "a.png,nodule,20,15,10,8\n" * 3 + "a.png,nodule,1,1,5,5\n"
-    source = source_of({"a.png": FILM, "t.csv": f"image,label,x0,y0,x1,y1\n{rows}"})
-    with pytest.raises(
-        CorpusError, match=r"3 of 4 boxes end before they begin.*x, y, width, height"
-    ):
-        list(READERS["boxes"](source))
+@pytest.mark.parametrize("size", ["wide", "0", "-80", "nan"])
+def test_a_row_that_states_no_usable_size_is_a_ledger_line(source_of, size):
+    table = f"image,label,image_width,image_height,x0,y0,x1,y1\na.png,nodule,{size},60,2,1,6,4\n"
+    records, (loss,) = read(source_of({"a.png": FILM, "t.csv": table}), "boxes")
+    assert records["a.png"].regions == ()
+    assert loss.reason == "the row states no usable size of its picture"
+
+
+def test_a_table_of_another_set_is_an_error(source_of):
+    table = "image,label,x0,y0,x1,y1\nother.png,nodule,2,1,6,4\n"
+    with pytest.raises(CorpusError, match=r"no row of t\.csv names a picture of the source"):
+        list(READERS["boxes"](source_of({"a.png": FILM, "t.csv": table})))
+
+
+@pytest.mark.parametrize(
+    ("crop", "reason"),
+    [
+        (None, "the source has no mask 'crops/1.png'"),
+        (b"no picture", "mask 'crops/1.png' cannot be read as a picture"),
+        (mask(4, 3, None), "mask 'crops/1.png' is empty"),
+    ],
+)
+def test_a_box_whose_mask_fails_stays_and_says_so(source_of, crop, reason):
+    table = "image,label,mask,left,top,width,height\na.png,nodule,crops/1.png,10,4,4,3\n"
+    members = {"a.png": FILM, "t.csv": table} | ({"crops/1.png": crop} if crop else {})
+    records, (loss,) = read(source_of(members), "boxes")
+    assert edges(records["a.png"]) == [("nodule", (10, 4, 14, 7))]
+    assert loss.reason == f"kept without its mask: {reason}"
 
 
 def test_a_row_without_numbers_says_that_its_picture_holds_nothing(source_of):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
-from regionmed.corpus.readers.source import Source
+from regionmed.corpus.readers.source import Loss, Source
+from regionmed.errors import CorpusError
 
 
 class Pictures:
@@ -48,6 +49,42 @@ def files_beside_pictures(source: Source, suffix: str) -> list[str]:
     """Members with this suffix that share their stem with a picture, wherever they lie."""
     stems = {PurePosixPath(path).stem for path in source.pictures()}
     return [path for path in source.with_suffix(suffix) if PurePosixPath(path).stem in stems]
+
+
+def first_line(source: Source, path: str) -> str | None:
+    """The first line of a member that is not blank; None where all are."""
+    return next((line for line in source.text(path).splitlines() if line.strip()), None)
+
+
+def pair_files(
+    source: Source, suffix: str, kind: str, may_open: Callable[[str | None], bool]
+) -> tuple[dict[str, str], list[Loss]]:
+    """Picture -> the annotation file with its stem; and a Loss for each such file left over.
+
+    kind       how messages call the files: "label file"
+    may_open   whether such a file may open with this line; asked of files without a picture, which
+               may as well be a licence or a list of names
+
+    Raises CorpusError where there are such files and none belongs to a picture.
+    """
+    pictures = Pictures(source.pictures())
+    files: dict[str, str] = {}
+    losses: list[Loss] = []
+    for path in source.with_suffix(suffix):
+        image = pictures.find(PurePosixPath(path).stem, path)
+        if image is None:
+            if may_open(first_line(source, path)):
+                losses.append(Loss(f"no single picture in the source has this {kind}'s name", path))
+        elif image in files:
+            losses.append(Loss(f"a second {kind} of the same picture", path))
+        else:
+            files[image] = path
+    if losses and not files:
+        raise CorpusError(
+            f"{source.name}: none of its {len(losses)} {kind}s has the name of a picture (the "
+            f"first: '{losses[0].image}'); are they those of another set?"
+        )
+    return files, losses
 
 
 def _most_alike(candidates: list[str], where: str) -> str | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import PurePosixPath
 
 from regionmed.corpus.readers.assemble import assemble
-from regionmed.corpus.readers.pairing import Pictures, files_beside_pictures
+from regionmed.corpus.readers.pairing import files_beside_pictures, first_line, pair_files
 from regionmed.corpus.readers.places import placed_point
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.geometry import Frame
@@ -16,29 +15,25 @@ from regionmed.record import Record, Region
 
 def looks_like_points(source: Source) -> bool:
     """Whether txt files beside pictures hold lines of x, y and a kind."""
-    for path in files_beside_pictures(source, ".txt")[:50]:
-        for line in source.text(path).splitlines():
-            if line.strip():
-                return _point(line) is not None
-    return False
+    paths = files_beside_pictures(source, ".txt")[:50]
+    firsts = (line for path in paths if (line := first_line(source, path)))
+    return _is_point(next(firsts, None))
 
 
 def read_points(source: Source) -> Iterator[Record | Loss]:
     """A Record a picture with a point file; kinds stay numbers unless corpus/known names them."""
-    pictures = Pictures(source.pictures())
-    files: dict[str, str] = {}
-    for path in files_beside_pictures(source, ".txt"):
-        image = pictures.find(PurePosixPath(path).stem, path)
-        if image is None:
-            yield Loss("no single picture in the source has this point file's name", path)
-        else:
-            files[image] = path
-    for image in pictures.paths:
+    files, losses = pair_files(source, ".txt", "point file", _is_point)
+    yield from losses
+    for image in sorted(source.pictures()):
         if image in files:
             found = partial(_points, source, files[image], image)
             yield from assemble(source, image, "points", found)
         else:
             yield Loss("the picture has no point file", image)
+
+
+def _is_point(line: str | None) -> bool:
+    return line is not None and _point(line) is not None
 
 
 def _points(source: Source, path: str, image: str, frame: Frame) -> Iterator[Region | Loss]:

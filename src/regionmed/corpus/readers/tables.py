@@ -134,7 +134,10 @@ def parse_rows(text: str, path: str) -> list[dict[str, Any]]:
         except ValueError as error:
             raise CorpusError(f"'{path}' is no JSON: {error}") from None
     else:
-        return _csv_rows(text)
+        try:
+            return _csv_rows(text)
+        except csv.Error as error:
+            raise CorpusError(f"'{path}' is no table: {error}") from None
     if isinstance(entries, Mapping):
         # {"data": [...]}: the one list of objects in it is the table
         lists = [value for value in entries.values() if _is_rows(value)]
@@ -188,7 +191,7 @@ def _csv_rows(text: str) -> list[dict[str, Any]]:
 
 
 def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
 def _flat(entry: Any, prefix: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import yaml
 
 from regionmed.corpus.readers.assemble import assemble
-from regionmed.corpus.readers.pairing import Pictures, files_beside_pictures
+from regionmed.corpus.readers.pairing import files_beside_pictures, first_line, pair_files
 from regionmed.corpus.readers.places import placed_box, polygon_edges
 from regionmed.corpus.readers.source import Loss, Source
 from regionmed.errors import CorpusError
@@ -20,32 +20,34 @@ _NAME_LISTS = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 
 
 def looks_like_yolo(source: Source) -> bool:
-    """Whether txt files beside pictures hold a class and 4 or more numbers a line."""
+    """Whether txt files beside pictures hold a class and 4 or more numbers a line.
+
+    Where classes are named, such files may have other names than the pictures: the reader says so.
+    """
+    names_classes = any(_yaml_names(source, path) for path in _yaml_files(source))
     labels = files_beside_pictures(source, ".txt")
-    for path in labels[:50]:
-        for line in source.text(path).splitlines():
-            if line.strip():
-                return _numbers(line) is not None
-    return bool(labels) and any(_yaml_names(source, path) for path in _yaml_files(source))
+    if not labels:
+        firsts = (first_line(source, path) for path in source.with_suffix(".txt")[:50])
+        return names_classes and any(line and _may_open(line) for line in firsts)
+    first = next((line for path in labels[:50] if (line := first_line(source, path))), None)
+    return names_classes if first is None else _may_open(first)
 
 
 def read_yolo(source: Source) -> Iterator[Record | Loss]:
     """A Record a picture; as YOLO's trainers do, a picture without lines has no regions."""
     names = class_names(source)
-    pictures = Pictures(source.pictures())
-    labels: dict[str, str] = {}
-    for path in files_beside_pictures(source, ".txt"):
-        image = pictures.find(PurePosixPath(path).stem, path)
-        if image is None:
-            yield Loss("no single picture in the source has this label file's name", path)
-        else:
-            labels[image] = path
-    for image in pictures.paths:
+    labels, losses = pair_files(source, ".txt", "label file", _may_open)
+    yield from losses
+    for image in sorted(source.pictures()):
         if image in labels:
             found = partial(_regions, source, labels[image], names, image)
             yield from assemble(source, image, "yolo", found)
         else:
             yield Loss("the picture has no label file, not even an empty one", image)
+
+
+def _may_open(line: str | None) -> bool:
+    return line is None or _numbers(line) is not None
 
 
 def class_names(source: Source) -> dict[int, str]:

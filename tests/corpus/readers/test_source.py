@@ -1,6 +1,7 @@
 """Folders, tars and zips are seen alike, and none may reach outside itself."""
 
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -112,3 +113,24 @@ def test_text_of_unknown_encoding_is_still_text(tmp_path: Path):
     source = open_source(tmp_path)
     assert source.text("latin.txt") == "größer"
     assert source.text("marked.txt") == "image,label"
+
+
+@pytest.mark.parametrize(("ending", "mode"), [("tar", "w"), ("tar.gz", "w:gz"), ("tar.xz", "w:xz")])
+def test_an_archive_that_was_cut_short_says_so(tmp_path: Path, ending: str, mode: str):
+    noise = random.Random(0).randbytes(30_000)  # nothing that compression could shorten
+    path = tmp_path / f"s.{ending}"
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name in ("s/a.bin", "s/b.bin"):
+            info = tarfile.TarInfo(name)
+            info.size = len(noise)
+            archive.addfile(info, io.BytesIO(noise))
+    path.write_bytes(path.read_bytes()[:25_000])
+    with pytest.raises(CorpusError, match=r"cannot be unpacked .* copy it again"):
+        open_source(path)
+
+
+def test_a_zip_without_its_end_says_so(tmp_path: Path):
+    path = make_zip(tmp_path / "s.zip", ["s/a.txt"])
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CorpusError, match=r"cannot be unpacked \(no archive\)"):
+        open_source(path)

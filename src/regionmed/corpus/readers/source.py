@@ -8,9 +8,11 @@ region that could not be kept.
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -23,6 +25,7 @@ PICTURE_SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".webp",
     ".gif", ".jp2", ".dcm", ".dicom", ".ima",
 })  # fmt: skip
+_ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
 # Left behind by desktops and archivers; never part of a data set.
 _LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
@@ -107,15 +110,36 @@ def open_source(path: Path) -> Source:
         raise CorpusError(
             f"source '{path}' does not exist; give a folder, a .tar or a .zip of annotated pictures"
         )
-    elif zipfile.is_zipfile(path):
-        source = _open_zip(path)
-    elif tarfile.is_tarfile(path):
-        source = _open_tar(path)
     else:
-        raise CorpusError(f"source '{path}' is a single file; give a folder, a .tar or a .zip")
+        source = _open_archive(path)
     if not source.paths:
         raise CorpusError(f"source '{path}' is empty; it needs pictures and their annotations")
     return source
+
+
+def _open_archive(path: Path) -> Source:
+    try:
+        if zipfile.is_zipfile(path):
+            return _open_zip(path)
+        if tarfile.is_tarfile(path):
+            return _open_tar(path)
+    # a compressed tar that is cut short ends in its decompressor's own error
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+    ) as e:
+        reason = getattr(e, "strerror", None) or type(e).__name__
+    else:
+        if not path.name.lower().endswith(_ARCHIVES):
+            raise CorpusError(f"source '{path}' is a single file; give a folder, a .tar or a .zip")
+        reason = "no archive"
+    raise CorpusError(
+        f"source '{path}' cannot be unpacked ({reason}); if it was cut short, copy it again"
+    )
 
 
 def _open_folder(path: Path) -> Source:
@@ -181,7 +205,7 @@ def _is_litter(member: str) -> bool:
 
 def _stem(path: Path) -> str:
     name = path.name
-    for suffix in (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip"):
+    for suffix in _ARCHIVES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return path.stem

@@ -85,3 +85,10 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path: Path, text: str, sentenc
 def test_a_table_that_is_not_there_is_an_error(tmp_path: Path):
     with pytest.raises(CorpusError, match="cannot be read"):
         SplitsTable(tmp_path / "none.csv")
+
+
+def test_a_table_in_another_encoding_is_an_error(tmp_path: Path):
+    path = tmp_path / "splits.csv"
+    path.write_bytes("image,split\ngrößer.png,train\n".encode("latin-1"))
+    with pytest.raises(CorpusError, match="is no UTF-8 text"):
+        SplitsTable(path)

@@ -16,7 +16,7 @@ from regionmed.corpus.readers.tables import find_column, parse_rows
 from regionmed.errors import CorpusError
 
 SEED = 0
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+TRAIN_UNTIL, VAL_UNTIL = 0.7, 0.8  # shares of a set's records at which train and val end
 _SPELLINGS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -44,6 +44,10 @@ class SplitsTable:
             rows = parse_rows(path.read_text("utf-8-sig"), path.name)
         except OSError:
             raise CorpusError(f"splits table '{path}' cannot be read") from None
+        except UnicodeDecodeError:
+            raise CorpusError(
+                f"splits table '{path}' is no UTF-8 text; save it as CSV, JSON or JSONL in UTF-8"
+            ) from None
         self.name = path.name
         columns = list(dict.fromkeys(column for row in rows for column in row))
         image = _need(path, columns, "image", _IMAGE)
@@ -82,7 +86,7 @@ def draw_splits(sets: Sequence[str], families: Sequence[int], names: Sequence[st
         total, passed = sum(len(records) for records in ties), 0
         for records in ties:
             middle = (passed + len(records) / 2) / total
-            split = "train" if middle < 0.7 else "val" if middle < 0.8 else "test"
+            split = "train" if middle < TRAIN_UNTIL else "val" if middle < VAL_UNTIL else "test"
             for record in records:
                 splits[record] = split
             passed += len(records)

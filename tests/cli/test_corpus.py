@@ -58,10 +58,9 @@ def test_a_mistake_is_one_line_and_exit_status_1(films: Path, tmp_path: Path):
     table.write_text(table.read_text().replace("10,8,30,24", "30,24,20,16"))
     result = regionmed("corpus", "build", films, "--out", tmp_path / "corpus")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(
-        "CorpusError: films, boxes.csv: 10 of 10 boxes"
-    )
-    assert "Traceback" not in result.stderr
+    assert result.stdout == "films: read as boxes\n"
+    (line,) = result.stderr.splitlines()  # found while reading, after the bar would have begun
+    assert line.startswith("CorpusError: films: 10 of 10 boxes end before they begin")
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -71,3 +70,14 @@ def test_misuse_is_exit_status_2(films: Path, tmp_path: Path):
     assert regionmed("corpus", "build", films, *twice, "--out", tmp_path / "x").returncode == 2
     bad = regionmed("corpus", "build", films, "--out", tmp_path / "x", "--outside", "keep")
     assert bad.returncode == 2
+
+
+def test_rows_go_to_a_file_in_a_folder_that_exists(films: Path, tmp_path: Path):
+    out = tmp_path / "corpus"
+    assert regionmed("corpus", "build", films, "--out", out).stderr == ""
+    before = sorted(tmp_path.rglob("*"))
+    for place in (films, tmp_path / "none" / "rows.jsonl", films / "boxes.csv" / "rows.jsonl"):
+        result = regionmed("corpus", "rows", out, "--out", place)
+        (line,) = result.stderr.splitlines()
+        assert (result.returncode, line.startswith("CorpusError: --out")) == (1, True)
+    assert sorted(tmp_path.rglob("*")) == before

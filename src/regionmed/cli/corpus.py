@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -45,7 +46,7 @@ def build(
         splits=splits,
         outside=outside,
         track=bar,
-        say=lambda sentence: typer.echo(sentence, err=True),
+        say=typer.echo,
     )
     for entry in corpus.manifest["sources"]:
         counts = corpus.manifest["sets"][entry["set"]]
@@ -80,11 +81,7 @@ def rows(
     from regionmed.record import as_row
 
     opened = open_corpus(corpus)
-    aside = out.with_name(out.name + ".part")
-    with aside.open("w", encoding="utf-8") as stream:
-        for record in opened:
-            stream.write(json.dumps(as_row(record), ensure_ascii=False) + "\n")
-    aside.replace(out)
+    _write_lines(out, (json.dumps(as_row(record), ensure_ascii=False) for record in opened))
     typer.echo(f"{len(opened)} rows in {out}")
 
 
@@ -135,15 +132,33 @@ def leaks(
 
     found = find_leaks(_opened(first), _opened(second), track=bar)
     if out is not None:
-        aside = out.with_name(out.name + ".part")
-        lines = [json.dumps(asdict(leak), ensure_ascii=False) + "\n" for leak in found]
-        aside.write_text("".join(lines), "utf-8")
-        aside.replace(out)
+        _write_lines(out, (json.dumps(asdict(leak), ensure_ascii=False) for leak in found))
     for leak in found if out is None else ():
         typer.echo(f"{leak.kind}\t{leak.likeness:.3f}\t{leak.first}\t{leak.second}")
     exact = sum(leak.kind == "exact" for leak in found)
     where = f", in {out}" if out else ""
     typer.echo(f"{exact} exact and {len(found) - exact} near duplicates{where}")
+
+
+def _write_lines(out: Path, lines: Iterable[str]) -> None:
+    """A text file, complete or absent; CorpusError where `out` cannot become one."""
+    from regionmed.errors import CorpusError
+
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise CorpusError(f"--out '{out}' is no file; give a file name in a folder that exists")
+    aside = out.with_name(out.name + ".part")
+    try:
+        stream = aside.open("w", encoding="utf-8")
+    except OSError as error:
+        raise CorpusError(
+            f"--out '{out}' cannot be written ({error.strerror}); give a file elsewhere"
+        ) from None
+    try:
+        with stream:
+            stream.writelines(f"{line}\n" for line in lines)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _opened(written: str) -> Corpus:

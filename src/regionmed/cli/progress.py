@@ -26,5 +26,6 @@ def bar(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=title)

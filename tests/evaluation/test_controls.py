@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from regionmed.batches.cache import place_picture
 from regionmed.evaluation.controls import (
     answers_from_boxes,
     box_features,
@@ -42,6 +44,21 @@ def test_a_region_is_filled_with_its_border_and_the_rest_stays() -> None:
     elsewhere[11:17, 9:15] = False
     noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
     assert (without_region(noise, box, WIDE)[elsewhere] == noise[elsewhere]).all()
+
+
+@pytest.mark.parametrize("side", [60, 120, 448])
+def test_nothing_of_a_blanked_region_shines_through_whatever_the_scaling(side: int) -> None:
+    source = np.full((side, side), 40, np.uint8)
+    start, stop = side // 3, side // 2
+    source[start:stop, start:stop] = 255
+    pixels, placement = place_picture(Image.fromarray(source), 224)
+    blank = without_region(pixels, Box(start, start, stop, stop, placement.source), placement)
+    assert np.abs(blank.astype(int) - 40).max() <= 4  # of a step of 215: a bicubic ripple
+
+
+def test_a_picture_too_thin_for_the_model_frame_is_one_row() -> None:
+    pixels, placement = place_picture(Image.new("L", (1000, 3), 100), 224)
+    assert (grey_picture(pixels, placement) == pixels).all()
 
 
 def test_a_region_at_the_edge_takes_its_border_from_the_picture_not_from_the_bars() -> None:

@@ -27,7 +27,9 @@ def picture_window(placement: Placement) -> tuple[slice, slice]:
     """Rows and columns of the model frame that the picture covers, as `place_picture` laid it."""
     target = placement.target
     left, top = round(placement.x_shift), round(placement.y_shift)
-    return slice(top, target.height - top), slice(left, target.width - left)
+    # even a picture of 1000 x 3 px is one row high
+    bottom, right = max(target.height - top, top + 1), max(target.width - left, left + 1)
+    return slice(top, bottom), slice(left, right)
 
 
 def grey_picture(pixels: Pixels, placement: Placement) -> Pixels:
@@ -41,16 +43,18 @@ def grey_picture(pixels: Pixels, placement: Placement) -> Pixels:
 def without_region(pixels: Pixels, box: Box, placement: Placement) -> Pixels:
     """The picture with one region filled with the mean colour of its border.
 
-    box  in the frame 'file'. It grows outward to whole pixels of the model frame and one further,
-    because scaling smears an edge over its neighbours. The border is the ring of one pixel around
-    it, inside the picture; a region that covers all of it is filled with its own mean.
+    box  in the frame 'file'. It grows outward to whole pixels of the model frame and a margin
+    further, because scaling smears an edge over its neighbours: one pixel, or, in a picture that
+    was enlarged, the two file pixels that bicubic scaling reaches. The border is the ring of one
+    pixel around it, inside the picture; a region that covers all of it is filled with its own mean.
     """
     rows, columns = picture_window(placement)
     placed = placement.box(box)
-    top = max(math.floor(placed.y0) - 1, rows.start)
-    bottom = min(math.ceil(placed.y1) + 1, rows.stop)
-    left = max(math.floor(placed.x0) - 1, columns.start)
-    right = min(math.ceil(placed.x1) + 1, columns.stop)
+    margin = 1 if placement.x_scale <= 1 else math.ceil(2 * placement.x_scale)
+    top = max(math.floor(placed.y0) - margin, rows.start)
+    bottom = min(math.ceil(placed.y1) + margin, rows.stop)
+    left = max(math.floor(placed.x0) - margin, columns.start)
+    right = min(math.ceil(placed.x1) + margin, columns.stop)
     ring = np.zeros(pixels.shape[:2], bool)
     ring[max(top - 1, rows.start) : bottom + 1, max(left - 1, columns.start) : right + 1] = True
     ring[rows.stop :], ring[:, columns.stop :] = False, False

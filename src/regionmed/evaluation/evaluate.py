@@ -47,12 +47,10 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UsageError(f"'{split}' is no split; choose one of {', '.join(SPLITS)}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
+    if any(path.is_file() for path in (out, *out.parents)):
         raise UsageError(
             f"--out {out} is a file or lies below one; give a folder for {SCORES} and {REPORT}"
-        ) from error
+        )
     findings = Findings()
     for part in open_parts(model, corpora, split):
         _run_tasks(model, part, findings, track)
@@ -63,6 +61,7 @@ def evaluate(
             "regions or pictures each, twenty captions, questions with training rows, or five "
             "places to point at"
         )
+    out.mkdir(parents=True, exist_ok=True)
     _write_both(out, scores_json(scores), report_html(findings, scores))
     return scores
 

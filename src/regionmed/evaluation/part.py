@@ -85,9 +85,13 @@ def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iter
             if record.frame is not None and record.exclude is None:
                 usable[index] = _without_masks(record)
     opened = 0
+    everyone = [record for _, usable in by_set.values() for record in usable.values()]
     for name in sorted(by_set):
         number, usable = by_set[name]
-        part = _open(model, name, corpora[number], usable, split)
+        in_split = [record for record in usable.values() if record.split == split]
+        # twins may lie in other sets: the same film published twice
+        seen = pictures_seen(in_split, everyone, model.training_pictures)
+        part = _open(model, name, corpora[number], usable, split, seen)
         opened += bool(part.records)
         if part.records:
             yield part
@@ -99,10 +103,14 @@ def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iter
 
 
 def _open(
-    model: RegionClip, name: str, corpus: Corpus, usable: dict[int, Record], split: str
+    model: RegionClip,
+    name: str,
+    corpus: Corpus,
+    usable: dict[int, Record],
+    split: str,
+    seen: frozenset[str],
 ) -> Part:
-    in_split = [record for record in usable.values() if record.split == split]
-    seen = pictures_seen(in_split, usable.values(), model.training_pictures)
+    in_split = sum(record.split == split for record in usable.values())
     indices = tuple(
         index for index, record in usable.items() if record.split == split and record.id not in seen
     )
@@ -111,7 +119,7 @@ def _open(
         weights=model.fingerprint,
         corpus=corpus.fingerprint,
         split=split,
-        leakage=remark(len(in_split), len(seen), model.training_pictures),
+        leakage=remark(in_split, len(seen), model.training_pictures),
     )
     return Part(
         name=name,

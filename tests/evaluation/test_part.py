@@ -48,3 +48,16 @@ def test_a_model_is_called_by_its_folder_without_the_path(tmp_path: Path) -> Non
     assert spoken_name(str(tmp_path / "run")) == "run"
     assert spoken_name(f"open_clip:{tmp_path / 'run'}") == "open_clip:run"
     assert spoken_name("open_clip:ViT-B-32/laion2b") == "open_clip:ViT-B-32/laion2b"
+
+
+def test_a_twin_in_another_set_counts_as_seen(
+    paint: Paint, untrained: RegionClip, tmp_path: Path
+) -> None:
+    trained_on = replace(
+        paint(3, "test"), set="other", id="other/3", split="train", twins="one film"
+    )
+    records = [trained_on, replace(paint(1, "test"), twins="one film"), paint(2, "test")]
+    corpus = write_corpus(records, tmp_path / "corpus", {"phrases": {}})
+    (part,) = open_parts(untrained, [corpus], "test")
+    assert [record.image for record in part.records] == ["test2.png"]
+    assert part.conditions.leakage.startswith("1 of 2")

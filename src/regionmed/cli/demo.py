@@ -26,7 +26,7 @@ MAIN = {  # the one metric of each task that the closing table shows
     "retrieval": "recall@5",
     "vqa": "accuracy",
 }
-WIDTH = 100  # columns of that table, also where the output is no terminal
+WIDTH = 118  # columns of that table, also where the output is no terminal
 
 
 def command(
@@ -112,17 +112,21 @@ def print_scores(scores: Sequence[Score]) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table("task", "set", "metric", title="Test split", title_justify="left", box=box.SIMPLE)
+    table = Table(
+        title="Test split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for heading in ("task", "set", "metric"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("value", "95 % interval", "n", "chance", "best control"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for score in scores:
         if score.stratum != "all" or score.metric != MAIN.get(score.task) or ":" in score.set:
             continue
         best = max(score.controls, key=score.controls.__getitem__, default="")
         control = f"{best} {score.controls[best]:.2f}" if best else ""
-        metric = f"{score.metric} {score.details.get('direction', '')}".strip()
+        task = " ".join((score.task, score.details.get("direction", ""))).strip()
         interval = f"{score.low:.2f} - {score.high:.2f}"
-        table.add_row(score.task, score.set, metric, f"{score.value:.2f}", interval,
+        table.add_row(task, score.set, score.metric, f"{score.value:.2f}", interval,
                       str(score.n), f"{score.chance:.2f}", control)  # fmt: skip
     console.width = max(console.width, WIDTH)
     console.print(table)

@@ -50,7 +50,10 @@ function framed(source, extent, box, alt) {
   return frame;
 }
 
-const title = (match) => match.label ?? (match.region === null ? "Whole picture" : "No label");
+// a label in one word, as many sets write them, may break before its capitals: Active|Tuberculosis
+const breakable = (label) => label.replace(/([a-z])([A-Z])/g, "$1\u200b$2");
+const title = (match) =>
+  match.label ? breakable(match.label) : match.region === null ? "Whole picture" : "No label";
 
 // `index` holds the counts that /api/status gives, `opened` is the sha256 of the picture asked about.
 export function showAnswer({ box, sentences, regions }, index, opened) {

@@ -173,3 +173,17 @@ def test_a_step_is_drawn_from_its_number_alone(smears: Path, tmp_path: Path) -> 
     assert torch.equal(one.boxes_BR4, two.boxes_BR4)
     assert one.captions == two.captions
     assert one.present_BR.sum(1).max() <= 3
+
+
+def test_a_plain_clip_is_trained_without_regions_and_refuses_region_terms(
+    smears: Path, tmp_path: Path
+) -> None:
+    stage = Stage(name="global", steps=3, trains=("trunk", "heads"), losses={"global": 1.0})
+    plain = replace(tiny().model, roi=False)
+    recipe = replace(tiny(), model=plain, stages=(stage,), batch_size=4, views=1)
+    model = regionmed.load(train(recipe, [regionmed.open_corpus(smears)], tmp_path / "run"))
+    assert not model.config.roi
+    greedy = replace(stage, losses={"global": 1.0, "region": 1.0})
+    with pytest.raises(RecipeError, match=r"asks for region, and the model has no ROI"):
+        train(replace(recipe, stages=(greedy,)), [regionmed.open_corpus(smears)], tmp_path / "no")
+    assert not (tmp_path / "no").exists()

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regionmed.batches.batch import boxes_to_unit
+from regionmed.evaluation.part import Part, placed
+from regionmed.evaluation.subject import Scored, Subject, is_stored
 from regionmed.progress import Track, silent
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
+from regionmed.record import Record
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -31,8 +31,49 @@ class Encoded:
     regions_RE: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The usable records of one split as the model sees them, with the boxes that are given.
+
+    places  for each row of regions_RE: row in `records`, number of the region in the record
+    """
+
+    records: tuple[Record, ...]
+    images_NE: Floats
+    regions_RE: Floats  # empty where the model has no regions
+    places: tuple[tuple[int, int], ...]
+
+
+def rows_of(model: Scored, part: Part, split: str, track: Track = silent) -> Rows:
+    """Every usable record of a split of the Part's set, and its regions, through the model once."""
+    chosen = [(index, record) for index, record in part.everything if record.split == split]
+    records = tuple(record for _, record in chosen)
+    places = [(row, n) for row, record in enumerate(records) for n in range(len(record.regions))]
+    if is_stored(model):
+        stored = model.stored_regions([(records[row].id, number) for row, number in places])
+        none = np.zeros((0, model.embedding_dim), np.float32)
+        regions_RE, kept = (none, []) if stored is None else (stored, places)
+        return Rows(records, model.stored_images(records), regions_RE, tuple(kept))
+    images, regions = [], []
+    title = f"{part.name}: {split} rows"
+    for start in track(range(0, len(chosen), BATCH), title):  # pixels of a whole set may not fit
+        some = chosen[start : start + BATCH]
+        pictures = placed(part.corpus, [index for index, _ in some], model.image_size, title)
+        boxes = [
+            boxes_to_unit([region.box for region in record.regions], placement)
+            for (_, record), placement in zip(some, pictures.placements, strict=True)
+        ]
+        encoded = encode(model, pictures.pixels_NHWC, boxes)
+        images.append(encoded.images_NE)
+        regions.append(encoded.regions_RE)
+    none = np.zeros((0, model.embedding_dim), np.float32)
+    return Rows(
+        records, np.concatenate([none, *images]), np.concatenate([none, *regions]), tuple(places)
+    )
+
+
 def encode(
-    model: RegionClip,
+    model: Subject,
     pixels_NHWC: Pixels,
     boxes_NR4: Sequence[Floats] | None = None,
     title: str = "pictures",
@@ -51,7 +92,7 @@ def encode(
     return Encoded(np.concatenate([none, *images]), np.concatenate([none, *regions]))
 
 
-def encode_texts(model: RegionClip, texts: Sequence[str]) -> Floats:
+def encode_texts(model: Scored, texts: Sequence[str]) -> Floats:
     """Unit rows (T, E); a text that comes again is encoded once."""
     # Texts of like length go together: a batch is padded to its longest.
     distinct = sorted(set(texts), key=lambda text: (len(text), text))

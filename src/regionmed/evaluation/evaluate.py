@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
@@ -22,19 +21,17 @@ from regionmed.evaluation.regions import asked_regions, encode_regions, run_regi
 from regionmed.evaluation.report import report_html
 from regionmed.evaluation.retrieval import run_retrieval
 from regionmed.evaluation.score import Score, scores_json
+from regionmed.evaluation.subject import Subject
 from regionmed.evaluation.vqa import run_vqa
 from regionmed.evaluation.zero_shot import run_prompts
 from regionmed.progress import Track, silent
 from regionmed.record import SPLITS
 
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
-
 SCORES, REPORT = "scores.json", "report.html"
 
 
 def evaluate(
-    model: RegionClip,
+    model: Subject,
     corpora: Sequence[Corpus],
     out: Path,
     split: str = "test",
@@ -66,7 +63,7 @@ def evaluate(
     return scores
 
 
-def _run_tasks(model: RegionClip, part: Part, findings: Findings, track: Track) -> None:
+def _run_tasks(model: Subject, part: Part, findings: Findings, track: Track) -> None:
     pictures = part.pictures(model.image_size, track)
     asked = asked_regions(part)
     if asked is None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,10 @@ from regionmed.evaluation.controls import grey_picture
 from regionmed.evaluation.encode import BATCH, Floats
 from regionmed.evaluation.part import Part, Pictures
 from regionmed.evaluation.strata import regions_a_picture
+from regionmed.evaluation.subject import Subject
 from regionmed.geometry import Box, Frame, Placement, Point
 from regionmed.progress import Track, silent
 from regionmed.record import Region
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
 
 MOST_REGIONS = 5  # median a picture: where a label is everywhere, pointing asks nothing
 LEAST_QUESTIONS = 5
@@ -144,7 +141,7 @@ def questions(part: Part) -> list[tuple[int, str]]:
 
 
 def run_grounding(
-    model: RegionClip, part: Part, pictures: Pictures, track: Track = silent
+    model: Subject, part: Part, pictures: Pictures, track: Track = silent
 ) -> GroundingAnswers | None:
     """Ask every (picture, label) once, and once more on the grey picture; None where not asked."""
     asked = questions(part)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,10 @@ from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
 from regionmed.evaluation.leakage import pictures_seen, remark
 from regionmed.evaluation.score import Conditions
+from regionmed.evaluation.subject import Scored
 from regionmed.geometry import Placement
 from regionmed.progress import Track, silent
 from regionmed.record import Record
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def placed(
     return Pictures(pixels_NHWC, tuple(placements))
 
 
-def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iterator[Part]:
+def open_parts(model: Scored, corpora: Sequence[Corpus], split: str) -> Iterator[Part]:
     """The sets of the corpora that have pictures in the split, in the order of their names.
 
     Raises UsageError where two corpora hold the same set, or where nothing is left to be scored.
@@ -103,7 +100,7 @@ def open_parts(model: RegionClip, corpora: Sequence[Corpus], split: str) -> Iter
 
 
 def _open(
-    model: RegionClip,
+    model: Scored,
     name: str,
     corpus: Corpus,
     usable: dict[int, Record],

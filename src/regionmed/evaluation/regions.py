@@ -9,7 +9,6 @@ Legend: R regions · L labels · E embedding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,11 +30,9 @@ from regionmed.evaluation.strata import (
     region_strata,
     scored_labels,
 )
+from regionmed.evaluation.subject import Subject
 from regionmed.progress import Track, silent
 from regionmed.record import Region
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +93,7 @@ def asked_regions(part: Part) -> Asked | None:
 
 
 def encode_regions(
-    model: RegionClip, part: Part, pictures: Pictures, asked: Asked, track: Track = silent
+    model: Subject, part: Part, pictures: Pictures, asked: Asked, track: Track = silent
 ) -> tuple[Encoded, Encoded]:
     """Every picture once, with its asked regions and with one wrong box for each of them.
 
@@ -117,7 +114,7 @@ def encode_regions(
 
 
 def run_regions(
-    model: RegionClip,
+    model: Subject,
     part: Part,
     pictures: Pictures,
     asked: Asked,
@@ -173,7 +170,7 @@ def _hits_without_pixels(part: Part, asked: Asked) -> dict[str, np.ndarray]:
 
 
 def _encode_blanked(
-    model: RegionClip, part: Part, pictures: Pictures, asked: Asked, track: Track
+    model: Subject, part: Part, pictures: Pictures, asked: Asked, track: Track
 ) -> Floats:
     """Each region in a picture of its own where it is filled with its border: one forward each."""
     rows: list[Floats] = []

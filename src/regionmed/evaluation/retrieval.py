@@ -8,7 +8,6 @@ Legend: Q queries · G gallery · K ranks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,7 @@ from regionmed.evaluation.part import Part
 from regionmed.evaluation.score import Score, score_of
 from regionmed.evaluation.statistics import mean
 from regionmed.evaluation.strata import group_of
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
+from regionmed.evaluation.subject import Scored
 
 RANKS = (1, 5, 10)
 LEAST_GALLERY = 20  # distinct captions: below this, ten of them are no search
@@ -62,7 +59,7 @@ def chance_recall(right_QG: Flags, k: int) -> float:
     return float(_any_right(gallery, right_QG.sum(axis=1), np.minimum(k, gallery)).mean())
 
 
-def run_retrieval(model: RegionClip, part: Part, images_NE: Floats) -> Retrieval | None:
+def run_retrieval(model: Scored, part: Part, images_NE: Floats) -> Retrieval | None:
     """Compare every captioned picture with every distinct caption; None where there are too few."""
     folded = [" ".join((record.texts.caption or "").split()) for record in part.records]
     captions = tuple(sorted({caption for caption in folded if caption}))

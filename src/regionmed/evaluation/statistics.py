@@ -7,7 +7,7 @@ same question gives the same interval. Legend: N answers, L labels, C columns, G
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,20 @@ def macro_auroc(
         columns.append(_ratio(won_D, positives_D * negatives_D))
     area_D = _mean_of_known(np.array(columns), axis=0)
     return Estimate(float(area_D[0]), area_D[1:])
+
+
+def resampled(
+    metric: Callable[[Floats], float], groups_N: Sequence[str], seed: str, draws: int = DRAWS
+) -> Estimate:
+    """A metric of weighted answers and its bootstrap over groups.
+
+    metric  from weights (N,), how often each answer is counted, to a value; NaN where a draw says
+            nothing, as an area under a curve does without positives
+    """
+    number_N = np.unique(np.asarray(groups_N), return_inverse=True)[1]
+    weights_DG = group_weights(int(number_N.max()) + 1, seed)[:draws]
+    value = metric(np.ones(len(number_N)))
+    return Estimate(value, np.array([metric(weights_G[number_N]) for weights_G in weights_DG]))
 
 
 def group_weights(groups: int, seed: str) -> Floats:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +23,9 @@ from regionmed.evaluation.part import Part, Pictures, placed
 from regionmed.evaluation.score import Score, score_of
 from regionmed.evaluation.statistics import differences, mean
 from regionmed.evaluation.strata import group_of
+from regionmed.evaluation.subject import Subject
 from regionmed.progress import Track, silent
 from regionmed.record import Question, Record
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
 
 PENALTIES = (30.0, 300.0, 3000.0, 30000.0)  # scikit-learn's alpha, chosen on val
 
@@ -108,7 +105,7 @@ def commonest(counts: Counter[str]) -> str:
 
 
 def run_vqa(
-    model: RegionClip, part: Part, pictures: Pictures, images_NE: Floats, track: Track = silent
+    model: Subject, part: Part, pictures: Pictures, images_NE: Floats, track: Track = silent
 ) -> VqaAnswers | None:
     """Train heads on the set's train rows and answer the Part's questions.
 
@@ -197,7 +194,7 @@ def _score(answers: VqaAnswers, stratum: str, rows_Q: NDArray[np.bool_]) -> Scor
     )
 
 
-def _of_split(model: RegionClip, part: Part, split: str | None, track: Track) -> Asked:
+def _of_split(model: Subject, part: Part, split: str | None, track: Track) -> Asked:
     chosen = [
         (index, record)
         for index, record in part.everything
@@ -210,7 +207,7 @@ def _of_split(model: RegionClip, part: Part, split: str | None, track: Track) ->
     return _asked(model, [record for _, record in chosen], images_NE)
 
 
-def _asked(model: RegionClip, records: Sequence[Record], images_NE: Floats) -> Asked:
+def _asked(model: Subject, records: Sequence[Record], images_NE: Floats) -> Asked:
     rows = [row for row, record in enumerate(records) for _ in record.questions]
     questions = tuple(question for record in records for question in record.questions)
     texts_QE = encode_texts(model, [question.question for question in questions])

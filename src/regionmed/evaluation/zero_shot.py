@@ -7,7 +7,6 @@ score as `prompts_in_training`. Only sets whose every scored picture carries exa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +16,8 @@ from regionmed.evaluation.part import Part, Pictures
 from regionmed.evaluation.score import Score, score_of
 from regionmed.evaluation.statistics import Integers, expected_hits, macro_auroc, macro_mean
 from regionmed.evaluation.strata import group_of, scored_labels
+from regionmed.evaluation.subject import Subject
 from regionmed.progress import Track, silent
-
-if TYPE_CHECKING:
-    from regionmed.model.region_clip import RegionClip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +45,7 @@ def prompt_labels(part: Part) -> tuple[str, ...]:
 
 
 def run_prompts(
-    model: RegionClip, part: Part, pictures: Pictures, images_NE: Floats, track: Track = silent
+    model: Subject, part: Part, pictures: Pictures, images_NE: Floats, track: Track = silent
 ) -> PromptAnswers | None:
     """Compare each picture, and its mean grey, with every label's phrase; None if not asked."""
     labels = prompt_labels(part)

@@ -23,10 +23,11 @@ class Terms:
         early = step.early_BCHW
         cached = model.image_tower.stem_is_frozen
         self.reading: Reading = model.read_early(early.float() if cached else model.stem(early))
-        self.regions: RegionReading = model.read_regions(
-            self.reading, step.boxes_BR4, step.present_BR, step.cover_BRHW
-        )
-        self.flat_RE = self.regions.regions_BRE[step.present_BR]
+        if model.config.roi:  # a plain CLIP has no region terms: train.py sees to it
+            self.regions: RegionReading = model.read_regions(
+                self.reading, step.boxes_BR4, step.present_BR, step.cover_BRHW
+            )
+            self.flat_RE = self.regions.regions_BRE[step.present_BR]
 
     def compute(self, names: list[str]) -> dict[str, Tensor | None]:
         """Loss by name; None where the batch holds nothing that feeds it."""

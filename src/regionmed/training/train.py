@@ -63,6 +63,7 @@ def train(
     """
     examples = gather(corpora)
     check_feeds(recipe, examples)
+    _check_plain(recipe)
     begun = _check_run(recipe, corpora, out, resume)
     if begun and (out / "model" / "model.json").is_file():
         return out
@@ -78,7 +79,8 @@ def train(
     with torch.inference_mode():
         early = views.early([(0, 0)])
         early = early.float() if model.image_tower.stem_is_frozen else model.stem(early)
-        grid = model.read_early(early).levels[0].shape[-1]
+        levels = model.read_early(early).levels
+        grid = levels[0].shape[-1] if levels else 1
     drawer = Drawer(
         examples, views, recipe.batch_size, recipe.regions_per_picture, recipe.seed, grid
     )
@@ -203,6 +205,17 @@ def _schedule(number: int, steps: int) -> float:
     if number < warm_up:
         return (number + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (number - warm_up) / max(1, steps - warm_up)))
+
+
+def _check_plain(recipe: Recipe) -> None:
+    """RecipeError where a plain CLIP is asked to learn from regions."""
+    for stage in recipe.stages:
+        wanted = sorted(set(stage.losses) - {"global"}) + sorted({"roi"} & set(stage.trains))
+        if not recipe.model.roi and wanted:
+            raise RecipeError(
+                f"stage '{stage.name}' asks for {', '.join(wanted)}, and the model has no ROI "
+                "processor (roi=False); take these out or give the model its ROI processor"
+            )
 
 
 def _check_run(recipe: Recipe, corpora: Sequence[Corpus], out: Path, resume: bool) -> bool:

@@ -11,6 +11,9 @@ from regionmed.evaluation.controls import (
     answers_from_boxes,
     box_features,
     grey_picture,
+    jittered_box,
+    marked,
+    only_region,
     picture_window,
     without_region,
     wrong_box,
@@ -106,3 +109,35 @@ def test_a_rare_label_that_place_decides_is_found_from_boxes_alone() -> None:
     right = [[0.8 + i / 1000, 0.5] for i in range(5)]
     answers = answers_from_boxes(left + right, ["a"] * 100 + ["b"] * 5, [[0.25, 0.5], [0.803, 0.5]])
     assert answers == ["a", "b"]
+
+
+def test_only_the_region_is_left_of_a_context_free_picture() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    noise[:8], noise[24:] = 0, 0
+    alone = only_region(noise, Box(20, 8, 28, 16, WIDE.source), WIDE)
+    assert (alone[12:16, 10:14] == noise[12:16, 10:14]).all()
+    outside = np.ones((32, 32), bool)
+    outside[12:16, 10:14], outside[:8], outside[24:] = False, False, False
+    assert (alone[outside] == np.rint(noise[outside].mean(axis=0))).all()
+    assert (alone[:8] == 0).all()
+
+
+def test_a_marker_surrounds_the_region_and_leaves_its_pixels() -> None:
+    grey = np.full((32, 32, 3), 90, np.uint8)
+    painted = marked(grey, Box(20, 8, 28, 16, WIDE.source), WIDE)
+    assert (painted[12:16, 10:14] == 90).all()
+    assert (painted[10:12, 8:16] == (255, 0, 0)).all()
+    assert (painted[16:18, 8:16] == (255, 0, 0)).all()
+    assert (painted != grey).any(axis=2).sum() == 8 * 8 - 4 * 4
+
+
+@given(share=st.sampled_from([0.1, 0.2, 0.4]), seed=st.integers(0, 99))
+def test_a_jittered_box_keeps_its_size_and_moves_by_its_share(share: float, seed: int) -> None:
+    frame = Frame("file", 100, 100)
+    box = Box(40, 45, 60, 55, frame)
+    moved = jittered_box(box, share, np.random.default_rng(seed))
+    assert (moved.width, moved.height) == pytest.approx((20, 10))
+    step = np.array([(moved.x0 - box.x0) / 20, (moved.y0 - box.y0) / 10])
+    assert np.linalg.norm(step) == pytest.approx(share)
+    corner = jittered_box(Box(0, 0, 20, 10, frame), share, np.random.default_rng(seed))
+    assert corner.is_inside()

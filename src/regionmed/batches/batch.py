@@ -29,6 +29,19 @@ def boxes_to_unit(boxes: Sequence[Box], placement: Placement) -> NDArray[np.floa
     return np.asarray(rows, np.float32).reshape(len(rows), 4)
 
 
+def cut_out(pixels_HWC: NDArray[np.uint8], boxes_R4: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Each box of a square picture, stretched to the picture's own size: uint8 (R, S, S, 3).
+
+    boxes_R4  x0 y0 x1 y1 in 0..1 of the picture; what reaches past it is cut
+    """
+    picture, side = Image.fromarray(pixels_HWC), pixels_HWC.shape[0]
+    cut = [
+        np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=tuple(side * box)))
+        for box in boxes_R4.clip(0, 1)
+    ]
+    return np.stack(cut) if cut else np.zeros((0, *pixels_HWC.shape), np.uint8)
+
+
 def model_mask(region: Region, placement: Placement) -> NDArray[np.bool_]:
     """The region's pixels in the target frame, bool (H, W): its mask, else its box."""
     target = placement.target

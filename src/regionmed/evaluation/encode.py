@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regionmed.batches.batch import boxes_to_unit
+from regionmed.batches.batch import boxes_to_unit, cut_out
 from regionmed.evaluation.part import Part, placed
 from regionmed.evaluation.subject import Scored, Subject, is_stored
 from regionmed.progress import Track, silent
@@ -79,17 +79,33 @@ def encode(
     title: str = "pictures",
     track: Track = silent,
 ) -> Encoded:
-    """Embed pictures, and where boxes are given (unit edges of the model frame) their regions."""
+    """Embed pictures, and where boxes are given (unit edges of the model frame) their regions.
+
+    A model that does not read regions is shown each region's crop as a picture.
+    """
     images, regions = [], []
     for start in track(range(0, len(pixels_NHWC), BATCH), title):
         rows = slice(start, start + BATCH)
-        embedded = model.embed(
-            pixels_NHWC[rows], None if boxes_NR4 is None else list(boxes_NR4[rows])
-        )
+        boxes = None if boxes_NR4 is None else list(boxes_NR4[rows])
+        embedded = model.embed(pixels_NHWC[rows], boxes if model.reads_regions else None)
         images.append(embedded.images)
-        regions.extend(embedded.regions if boxes_NR4 is not None else [])
+        if boxes is not None and model.reads_regions:
+            regions.extend(embedded.regions)
+        elif boxes is not None:
+            regions.append(encode_crops(model, pixels_NHWC[rows], boxes))
     none = np.zeros((0, model.embedding_dim), np.float32)
     return Encoded(np.concatenate([none, *images]), np.concatenate([none, *regions]))
+
+
+def encode_crops(model: Subject, pixels_NHWC: Pixels, boxes_NR4: Sequence[Floats]) -> Floats:
+    """Unit rows (R, E): every box of every picture cut out and shown as a picture of its own."""
+    crops = [cut_out(pixels, boxes) for pixels, boxes in zip(pixels_NHWC, boxes_NR4, strict=True)]
+    crops_RHWC = np.concatenate(crops)
+    rows = [
+        model.embed(crops_RHWC[start : start + BATCH]).images
+        for start in range(0, len(crops_RHWC), BATCH)
+    ]
+    return np.concatenate([np.zeros((0, model.embedding_dim), np.float32), *rows])
 
 
 def encode_texts(model: Scored, texts: Sequence[str]) -> Floats:

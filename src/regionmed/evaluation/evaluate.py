@@ -17,11 +17,12 @@ from regionmed.evaluation.encode import encode
 from regionmed.evaluation.findings import Findings
 from regionmed.evaluation.grounding import run_grounding
 from regionmed.evaluation.part import Part, open_parts
-from regionmed.evaluation.regions import asked_regions, encode_regions, run_regions
+from regionmed.evaluation.region_views import view_regions
+from regionmed.evaluation.regions import asked_regions, run_regions, stored_views
 from regionmed.evaluation.report import report_html
 from regionmed.evaluation.retrieval import run_retrieval
 from regionmed.evaluation.score import Score, scores_json
-from regionmed.evaluation.subject import Subject
+from regionmed.evaluation.subject import Scored, is_stored
 from regionmed.evaluation.vqa import run_vqa
 from regionmed.evaluation.zero_shot import run_prompts
 from regionmed.progress import Track, silent
@@ -31,7 +32,7 @@ SCORES, REPORT = "scores.json", "report.html"
 
 
 def evaluate(
-    model: Subject,
+    model: Scored,
     corpora: Sequence[Corpus],
     out: Path,
     split: str = "test",
@@ -63,20 +64,29 @@ def evaluate(
     return scores
 
 
-def _run_tasks(model: Subject, part: Part, findings: Findings, track: Track) -> None:
-    pictures = part.pictures(model.image_size, track)
-    asked = asked_regions(part)
-    if asked is None:
-        images_NE = encode(model, pictures.pixels_NHWC, None, part.name, track).images_NE
-    else:
-        encoded = encode_regions(model, part, pictures, asked, track)
-        images_NE = encoded[0].images_NE
-        findings.regions.append(run_regions(model, part, pictures, asked, encoded, track))
+def _run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> None:
+    """Every task that fits the Part; pictures are placed and encoded once."""
     findings.parts.append(part)
-    if (grounding := run_grounding(model, part, pictures, track)) is not None:
-        findings.grounding.append(grounding)
+    asked = asked_regions(part)
+    if is_stored(model):
+        pictures, views = None, stored_views(model, part, asked) if asked else None
+        images_NE = views.images_NE if views else model.stored_images(part.records)
+    else:
+        pictures = part.pictures(model.image_size, track)
+        views = view_regions(model, part, pictures, asked.places, track) if asked else None
+        images_NE = (
+            views.images_NE
+            if views
+            else encode(model, pictures.pixels_NHWC, None, part.name, track).images_NE
+        )
+    if asked is not None and views is not None:
+        findings.regions.append(run_regions(model, part, asked, views))
     if (retrieval := run_retrieval(model, part, images_NE)) is not None:
         findings.retrieval.append(retrieval)
+    if is_stored(model) or pictures is None:
+        return
+    if (grounding := run_grounding(model, part, pictures, track)) is not None:
+        findings.grounding.append(grounding)
     if (prompts := run_prompts(model, part, pictures, images_NE, track)) is not None:
         findings.prompts.append(prompts)
     if (vqa := run_vqa(model, part, pictures, images_NE, track)) is not None:

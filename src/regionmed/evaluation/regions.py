@@ -12,16 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regionmed.batches.batch import boxes_to_unit
-from regionmed.evaluation.controls import (
-    SEED,
-    answers_from_boxes,
-    box_features,
-    without_region,
-    wrong_box,
-)
-from regionmed.evaluation.encode import BATCH, Encoded, Floats, encode, encode_texts
-from regionmed.evaluation.part import Part, Pictures
+from regionmed.evaluation.controls import answers_from_boxes, box_features
+from regionmed.evaluation.encode import Floats, encode_texts
+from regionmed.evaluation.part import Part
+from regionmed.evaluation.region_views import RegionViews
+from regionmed.evaluation.statistics import Floats as Floats64
 from regionmed.evaluation.statistics import Integers, expected_hits
 from regionmed.evaluation.strata import (
     DECIDED_BY_PLACE,
@@ -30,9 +25,7 @@ from regionmed.evaluation.strata import (
     region_strata,
     scored_labels,
 )
-from regionmed.evaluation.subject import Subject
-from regionmed.progress import Track, silent
-from regionmed.record import Region
+from regionmed.evaluation.subject import Scored, StoredSubject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +45,11 @@ class RegionAnswers:
     asked: Asked
     several_labels: bool  # do most pictures of the set hold regions of several labels?
     similarity_RL: Floats
-    control_hits: dict[str, np.ndarray]  # name -> credit of each region, 0..1
+    control_hits: dict[str, Floats64]  # name -> credit of each region, 0..1
+    source_hits: dict[str, Floats64]  # source of boxes -> the model's credit of each region
 
     @property
-    def hits(self) -> np.ndarray:
+    def hits(self) -> Floats64:
         """The model's credit for each region, 0..1; ties share it."""
         return expected_hits(self.similarity_RL, self.asked.truth_R)
 
@@ -92,62 +86,50 @@ def asked_regions(part: Part) -> Asked | None:
     return Asked(labels, places, np.array([label for _, _, label in found]))
 
 
-def encode_regions(
-    model: Subject, part: Part, pictures: Pictures, asked: Asked, track: Track = silent
-) -> tuple[Encoded, Encoded]:
-    """Every picture once, with its asked regions and with one wrong box for each of them.
-
-    returns  the images and true regions; the same images and the wrong regions
-    """
-    generator = np.random.default_rng(SEED)
-    boxes_NR4, own = [], []
-    for row, placement in enumerate(pictures.placements):
-        true = [region.box for region in _regions_of(part, asked, row)]
-        wrong = [wrong_box(box, generator) for box in true]
-        boxes_NR4.append(boxes_to_unit([*true, *wrong], placement))
-        own += [True] * len(true) + [False] * len(wrong)
-    title = f"{part.name}: pictures and regions"
-    both = encode(model, pictures.pixels_NHWC, boxes_NR4, title, track)
-    is_own = np.array(own, bool)
-    true_regions, wrong_regions = both.regions_RE[is_own], both.regions_RE[~is_own]
-    return Encoded(both.images_NE, true_regions), Encoded(both.images_NE, wrong_regions)
-
-
 def run_regions(
-    model: Subject,
+    model: Scored,
     part: Part,
-    pictures: Pictures,
     asked: Asked,
-    encoded: tuple[Encoded, Encoded],
-    track: Track = silent,
+    views: RegionViews,
 ) -> RegionAnswers:
-    """Compare every asked region with the phrase of each label; the same for the controls."""
-    true, wrong = encoded
+    """Compare every asked region with the phrase of each label; the same for the controls.
+
+    views  of `asked.places`; altered pictures and sources of boxes may be missing
+    """
     texts_LE = encode_texts(model, [part.phrases[label] for label in asked.labels])
-    blank_RE = _encode_blanked(model, part, pictures, asked, track)
     rows = [row for row, _ in asked.places]
-    truth_R = asked.truth_R
-    control_hits = {
-        **_hits_without_pixels(part, asked),
-        "blank": expected_hits(blank_RE @ texts_LE.T, truth_R),
-        "wrong-region": expected_hits(wrong.regions_RE @ texts_LE.T, truth_R),
-        "whole-picture": expected_hits(true.images_NE[rows] @ texts_LE.T, truth_R),
-    }
+
+    def hits(vectors_RE: Floats) -> Floats64:
+        answered_R = vectors_RE.any(axis=1)  # zeros: no proposal lay over the region
+        return expected_hits(vectors_RE @ texts_LE.T, asked.truth_R) * answered_R
+
+    sources = {source: hits(vectors_RE) for source, vectors_RE in views.by_boxes.items()}
+    sources["none"] = hits(views.images_NE[rows])
+    controls = _hits_without_pixels(part, asked)
+    controls |= {name: hits(vectors_RE) for name, vectors_RE in views.altered.items()}
+    if "random" in sources:
+        controls["wrong-region"] = sources["random"]
+    controls["whole-picture"] = sources["none"]
     return RegionAnswers(
         part=part,
         asked=asked,
         several_labels=has_several_labels([record for _, record in part.everything]),
-        similarity_RL=true.regions_RE @ texts_LE.T,
-        control_hits=control_hits,
+        similarity_RL=views.by_boxes["given"] @ texts_LE.T,
+        control_hits=controls,
+        source_hits=sources,
     )
 
 
-def _regions_of(part: Part, asked: Asked, row: int) -> list[Region]:
-    regions = part.records[row].regions
-    return [region for region in regions if region.label in asked.labels]
+def stored_views(model: StoredSubject, part: Part, asked: Asked) -> RegionViews | None:
+    """What vectors made beforehand allow: given boxes and whole pictures; None without regions."""
+    places = [(part.records[row].id, number) for row, number in asked.places]
+    regions_RE = model.stored_regions(places)
+    if regions_RE is None:
+        return None
+    return RegionViews(model.stored_images(part.records), {"given": regions_RE}, {})
 
 
-def _hits_without_pixels(part: Part, asked: Asked) -> dict[str, np.ndarray]:
+def _hits_without_pixels(part: Part, asked: Asked) -> dict[str, Floats64]:
     """majority and box-only, learnt on the set's train rows; nothing where these have no region."""
     learnt = [
         (box_features(record, region), region.label)
@@ -167,24 +149,3 @@ def _hits_without_pixels(part: Part, asked: Asked) -> dict[str, np.ndarray]:
         "majority": (truth == commonest).astype(float),
         "box-only": (truth == answers).astype(float),
     }
-
-
-def _encode_blanked(
-    model: Subject, part: Part, pictures: Pictures, asked: Asked, track: Track
-) -> Floats:
-    """Each region in a picture of its own where it is filled with its border: one forward each."""
-    rows: list[Floats] = []
-    title = f"{part.name}: blanked regions"
-    for start in track(range(0, len(asked.places), BATCH), title):
-        places = asked.places[start : start + BATCH]
-        boxes = [part.records[row].regions[number].box for row, number in places]
-        pixels = [
-            without_region(pictures.pixels_NHWC[row], box, pictures.placements[row])
-            for (row, _), box in zip(places, boxes, strict=True)
-        ]
-        edges = [
-            boxes_to_unit([box], pictures.placements[row])
-            for (row, _), box in zip(places, boxes, strict=True)
-        ]
-        rows.append(encode(model, np.stack(pixels), edges).regions_RE)
-    return np.concatenate(rows)

@@ -27,6 +27,11 @@ class Subject(Protocol):
     phrases: tuple[str, ...]  # sentences of its training; () where unknown
     training_pictures: frozenset[str] | None  # sha256 of the files; None where unknown
 
+    @property
+    def reads_regions(self) -> bool:
+        """Whether a region is read in its picture; else it is scored by its crop."""
+        ...
+
     def embed(
         self, pixels_NHWC: NDArray[np.uint8], boxes: Sequence[Floats] | None = None
     ) -> Embedded:

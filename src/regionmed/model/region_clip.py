@@ -20,14 +20,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regionmed.batches.batch import boxes_to_unit, pad_boxes
+from regionmed.batches.batch import boxes_to_unit, cut_out, pad_boxes
 from regionmed.errors import UsageError
 from regionmed.model.config import ModelConfig
 from regionmed.model.dense import DenseHead
 from regionmed.model.given import Picture, Places, file_boxes, mask_cover, open_picture
 from regionmed.model.pyramid import Pyramid
 from regionmed.model.roi_processor import RegionReading, RoiProcessor
-from regionmed.model.towers import OpenClipTower, TowerReading, build_towers
+from regionmed.model.tower import TowerReading
+from regionmed.model.towers import Lite0Tower, build_towers
 
 Floats = NDArray[np.float32]
 
@@ -74,14 +75,13 @@ class RegionClip(nn.Module):
         image_tower, text_tower = build_towers(config.image_tower, config.text_tower)
         self.image_tower: Any = image_tower
         self.text_tower: Any = text_tower
-        if isinstance(image_tower, OpenClipTower):
-            self.image_size, self.embedding_dim = image_tower.image_size, image_tower.pooled_dim
-            self.image_projection: nn.Module = nn.Identity()
-            self.text_projection: nn.Module = nn.Identity()
-        else:
+        if isinstance(image_tower, Lite0Tower):
             self.image_size, self.embedding_dim = config.image_size, config.embedding_dim
-            self.image_projection = nn.Linear(image_tower.pooled_dim, self.embedding_dim)
-            self.text_projection = nn.Linear(text_tower.width, self.embedding_dim)
+            self.image_projection: nn.Module = nn.Linear(image_tower.pooled_dim, self.embedding_dim)
+            self.text_projection: nn.Module = nn.Linear(text_tower.width, self.embedding_dim)
+        else:  # a CLIP brings its own frame and its own common space
+            self.image_size, self.embedding_dim = image_tower.image_size, image_tower.pooled_dim
+            self.image_projection, self.text_projection = nn.Identity(), nn.Identity()
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # exp -> 14.3, CLIP's start
         self.region_log_scale = nn.Parameter(torch.tensor(2.66))
         mean, std = torch.tensor(image_tower.mean), torch.tensor(image_tower.std)
@@ -257,6 +257,11 @@ class RegionClip(nn.Module):
             )
         return self._read_one(image, boxes)[1].regions_BRE[0].cpu().numpy()
 
+    @property
+    def reads_regions(self) -> bool:
+        """Whether regions are read in the picture; a plain CLIP is shown their crops instead."""
+        return self.config.roi
+
     # ---- inside
 
     @property
@@ -285,14 +290,8 @@ class RegionClip(nn.Module):
         )
         return reading, read
 
+    @torch.inference_mode()
     def _crops(self, pixels_HWC: NDArray[np.uint8], boxes: Floats) -> Floats:
         if len(boxes) == 0:
             return np.zeros((0, self.embedding_dim), np.float32)
-        picture, side = Image.fromarray(pixels_HWC), pixels_HWC.shape[0]
-        cut = [
-            np.asarray(
-                picture.resize((side, side), Image.Resampling.BICUBIC, box=tuple(side * box))
-            )
-            for box in boxes.clip(0, 1)
-        ]
-        return self._read(np.stack(cut)).images_BE.cpu().numpy()
+        return self._read(cut_out(pixels_HWC, boxes)).images_BE.cpu().numpy()

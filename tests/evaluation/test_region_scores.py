@@ -33,13 +33,16 @@ def answers_of(
     places = tuple((row, 0) for row in range(len(records)))
     controls = {"majority": (np.array(truth) == 0).astype(float)}
     similarity = np.eye(len(labels), dtype=np.float32)[said]
-    return RegionAnswers(
-        part, Asked(labels, places, np.array(truth)), several, similarity, controls
-    )
+    sources = {"given": (np.array(truth) == said).astype(float), "none": np.zeros(len(truth))}
+    asked = Asked(labels, places, np.array(truth))
+    return RegionAnswers(part, asked, several, similarity, controls, sources)
 
 
-def only(scores: list[Score], name: str, metric: str, stratum: str = "all") -> Score:
-    (found,) = [s for s in scores if (s.set, s.metric, s.stratum) == (name, metric, stratum)]
+def only(
+    scores: list[Score], name: str, metric: str, stratum: str = "all", boxes: str = "given"
+) -> Score:
+    wanted = (name, metric, stratum, boxes)
+    (found,) = [s for s in scores if (s.set, s.metric, s.stratum, s.details["boxes"]) == wanted]
     return found
 
 
@@ -84,3 +87,10 @@ def test_the_difference_to_a_control_has_an_interval_of_its_own(scores: list[Sco
 
 def test_without_sets_there_is_no_score() -> None:
     assert score_regions([]) == []
+
+
+def test_another_source_of_boxes_stands_beside_the_given_ones(scores: list[Score]) -> None:
+    score = only(scores, "a", "macro_accuracy", boxes="none")
+    assert score.value == 0
+    assert score.controls == {"given": pytest.approx(0.75)}
+    assert only(scores, "mean:all", "macro_accuracy", boxes="none").controls["given"] == 0.75

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.regions import RegionAnswers
 from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
 from regionmed.evaluation.statistics import (
@@ -27,6 +28,7 @@ TASK = "region_classification"
 class Pool:
     """Regions of one or several sets as rows; `columns` are (set, label) pairs."""
 
+    source: str  # of the boxes
     hits: np.ndarray
     controls: dict[str, np.ndarray]
     chance: np.ndarray
@@ -37,6 +39,7 @@ class Pool:
     def part(self, rows: np.ndarray) -> Pool:
         """The rows where `rows` is True."""
         return Pool(
+            self.source,
             self.hits[rows],
             {name: hits[rows] for name, hits in self.controls.items()},
             self.chance[rows],
@@ -47,11 +50,47 @@ class Pool:
 
 
 def score_regions(answers: Sequence[RegionAnswers]) -> list[Score]:
-    """All scores of region classification; empty where no set was asked."""
+    """All scores of region classification; empty where no set was asked.
+
+    Given boxes are scored in every stratum beside all controls; other sources of boxes on whole
+    sets and their means, and by size over all sets, beside the answers from given boxes.
+    """
     scores: list[Score] = []
     for one in answers:
         name, conditions = one.part.name, one.part.conditions
         scores += _scores_of_pool(pool_of([one]), name, conditions, _strata_in([one]))
+    scores += _scores_over_sets(answers, "given")
+    for source in dict.fromkeys(source for one in answers for source in one.source_hits):
+        members = [one for one in answers if source in one.source_hits]
+        if source != "given":
+            for one in members:
+                pool = pool_of([one], source)
+                scores += _scores_of_pool(pool, one.part.name, one.part.conditions, ["all"])
+            scores += _scores_over_sets(members, source)
+    return scores
+
+
+def region_outcomes(answers: Sequence[RegionAnswers]) -> list[Outcomes]:
+    """What each region earned from each source of boxes, for pairing models."""
+    return [
+        Outcomes(
+            task=TASK,
+            set=one.part.name,
+            metric="macro_accuracy",
+            boxes=source,
+            items=one.items,
+            groups=tuple(one.groups),
+            columns=tuple(one.asked.labels[label] for label in one.asked.truth_R),
+            strata=tuple(one.strata),
+            values_N=hits,
+        )
+        for one in answers
+        for source, hits in one.source_hits.items()
+    ]
+
+
+def _scores_over_sets(answers: Sequence[RegionAnswers], source: str) -> list[Score]:
+    scores: list[Score] = []
     groups: dict[str, Callable[[RegionAnswers], bool]] = {
         "mean:all": lambda one: True,
         "mean:several-labels": lambda one: one.several_labels,
@@ -60,30 +99,33 @@ def score_regions(answers: Sequence[RegionAnswers]) -> list[Score]:
     for name, belongs in groups.items():
         members = [one for one in answers if belongs(one)]
         if members:
-            scores.append(_mean_over_sets(name, members))
+            scores.append(_mean_over_sets(name, members, source))
     if answers:
-        pool, conditions = (
-            pool_of(answers),
-            joint_conditions([one.part.conditions for one in answers]),
-        )
+        conditions = joint_conditions([one.part.conditions for one in answers])
         strata = [name for name in _strata_in(answers) if name != "all"]
-        scores += _scores_of_pool(pool, "mean:all", conditions, strata)
+        if source != "given":
+            strata = [name for name in strata if name in SIZES]
+        scores += _scores_of_pool(pool_of(answers, source), "mean:all", conditions, strata)
     return scores
 
 
-def pool_of(answers: Sequence[RegionAnswers]) -> Pool:
-    """The regions of several sets together; only controls that all of them have."""
-    shared = [
-        name for name in answers[0].control_hits if all(name in one.control_hits for one in answers)
+def pool_of(answers: Sequence[RegionAnswers], source: str = "given") -> Pool:
+    """The regions of several sets together, with boxes of one source.
+
+    Only controls that all sets have; beside another source than `given` stands `given` alone.
+    """
+    beside = [
+        one.control_hits if source == "given" else {"given": one.source_hits["given"]}
+        for one in answers
     ]
+    shared = [name for name in beside[0] if all(name in controls for controls in beside)]
     chance = [np.full(len(one.hits), 1 / len(one.asked.labels)) for one in answers]
     columns = [f"{one.part.name}/{label}" for one in answers for label in one.asked.truth_R]
     groups = [f"{one.part.name}/{group}" for one in answers for group in one.groups]
     return Pool(
-        hits=np.concatenate([one.hits for one in answers]),
-        controls={
-            name: np.concatenate([one.control_hits[name] for one in answers]) for name in shared
-        },
+        source=source,
+        hits=np.concatenate([one.source_hits[source] for one in answers]),
+        controls={name: np.concatenate([controls[name] for controls in beside]) for name in shared},
         chance=np.concatenate(chance),
         columns=np.array(columns),
         groups=np.array(groups),
@@ -137,15 +179,16 @@ def _score(
         controls={control: value_of(hits) for control, hits in pool.controls.items()},
         conditions=conditions,
         details={
+            "boxes": pool.source,
             "labels": len(set(pool.columns)),
             "differences": {control: found.as_json() for control, found in against.items()},
         },
     )
 
 
-def _mean_over_sets(name: str, members: Sequence[RegionAnswers]) -> Score:
+def _mean_over_sets(name: str, members: Sequence[RegionAnswers], source: str) -> Score:
     """The mean of the sets' macro accuracies, every set weighing the same."""
-    pools = [pool_of([one]) for one in members]
+    pools = [pool_of([one], source) for one in members]
     shared = [c for c in pools[0].controls if all(c in pool.controls for pool in pools)]
     seeds = [f"regions {one.part.name} all" for one in members]
     pairs = list(zip(pools, seeds, strict=True))
@@ -165,6 +208,7 @@ def _mean_over_sets(name: str, members: Sequence[RegionAnswers]) -> Score:
         controls={c: total.value - gain.value for c, gain in gains.items()},
         conditions=joint_conditions([one.part.conditions for one in members]),
         details={
+            "boxes": source,
             "sets": [one.part.name for one in members],
             "differences": {c: gain.as_json() for c, gain in gains.items()},
         },

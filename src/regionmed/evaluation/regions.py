@@ -50,8 +50,8 @@ class RegionAnswers:
 
     @property
     def hits(self) -> Floats64:
-        """The model's credit for each region, 0..1; ties share it."""
-        return expected_hits(self.similarity_RL, self.asked.truth_R)
+        """The model's credit for each region from its given box, 0..1; ties share it."""
+        return self.source_hits["given"]
 
     @property
     def groups(self) -> list[str]:
@@ -66,6 +66,11 @@ class RegionAnswers:
             region_strata(records[row], records[row].regions[number])
             for row, number in self.asked.places
         ]
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Each region's name: the record's id, "#", its number in the record."""
+        return tuple(f"{self.part.records[row].id}#{n}" for row, n in self.asked.places)
 
 
 def asked_regions(part: Part) -> Asked | None:

@@ -13,13 +13,25 @@ def command(
     corpus: Annotated[list[Path], typer.Option(help="A corpus folder; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Run a known benchmark: --corpus is then your copy of it, the publisher's files "
+            "or a corpus built from them. An unknown name lists them all.",
+        ),
+    ] = None,
 ) -> None:
     """Score a model beside chance and controls, with intervals, and write a report."""
     import regionmed
     from regionmed.cli.progress import bar
+    from regionmed.evaluation.benchmark import open_copy
     from regionmed.evaluation.evaluate import REPORT, evaluate
 
-    corpora = [regionmed.open_corpus(folder) for folder in corpus]
+    if benchmark is None:
+        corpora = [regionmed.open_corpus(folder) for folder in corpus]
+    else:
+        corpora = open_copy(benchmark, corpus, out, split, bar)
     scores = evaluate(regionmed.load(model), corpora, out, split, bar)
     for score in scores:
         if score.stratum == "all":

@@ -123,6 +123,14 @@ class Corpus:
         ]
         return Corpus(self.folder, self.manifest, self._store, np.array(usable, dtype=np.int64))
 
+    def only(self, set_name: str) -> Corpus:
+        """A view of one set, all splits; CorpusError where the corpus does not hold it."""
+        of_set = [row for row in self._rows if self._store.value("set", row) == set_name]
+        if not of_set:
+            sets = ", ".join(self.manifest["sets"])
+            raise CorpusError(f"'{self.folder}' holds no set '{set_name}'; it has {sets}")
+        return Corpus(self.folder, self.manifest, self._store, np.array(of_set, dtype=np.int64))
+
     def picture_bytes(self, index: int) -> bytes:
         """The encoded PNG or JPEG of a record; CorpusError where it has no picture."""
         row = int(self._rows[index])

@@ -62,17 +62,22 @@ def stored_weights(model: RegionClip) -> dict[str, Tensor]:
 
 
 def load(name: str | Path, device: str = "cpu") -> RegionClip:
-    """A model by name: a run folder, a checkpoint folder, "open_clip:NAME" or "open_clip:FOLDER".
+    """A model by name: a run or checkpoint folder, or "open_clip:" or "transformers:" with a name.
 
+    After the colon stands a folder, or a name that open_clip or the hub knows.
     "regionmed-tiny" exists once its weights ship; until then it is refused in a sentence.
     CheckpointError says what is wrong with a folder; foreign pickles are never opened.
     """
     text = str(name)
-    if text.startswith("open_clip:"):
+    if text.startswith(("open_clip:", "transformers:")):
         model = RegionClip(ModelConfig(image_tower=text, text_tower=text, roi=False))
         model.name = text
         model.fingerprint = _tensors_digest(model)
         return model.to(device)
+    if text.startswith("embeddings:"):
+        raise CheckpointError(
+            f"'{text}' names stored vectors, which hold no model; `regionmed evaluate` scores them"
+        )
     if text == "regionmed-tiny" and not Path(text).exists():
         raise CheckpointError(
             "the weights regionmed-tiny are not shipped yet; train them with "

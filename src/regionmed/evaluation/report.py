@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from regionmed.evaluation.findings import Findings
-from regionmed.evaluation.grounding import HOT
+from regionmed.evaluation.proposals import HOT
 from regionmed.evaluation.regions import RegionAnswers
 from regionmed.evaluation.report_cases import grounding_cases, region_cases, retrieval_cases
 from regionmed.evaluation.score import Score

@@ -1,0 +1,108 @@
+"""From detections to scores: average precision for each set, over sets, and by size of region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from regionmed.evaluation.average_precision import (
+    DRAWS,
+    IOU_RANGES,
+    STRATA,
+    Precision,
+    average_precision,
+)
+from regionmed.evaluation.detection import MODEL, Detection
+from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
+from regionmed.evaluation.statistics import Estimate, mean_of_estimates
+from regionmed.evaluation.strata import LEAST_IN_STRATUM
+from regionmed.geometry import size_stratum
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """One set's detection and the precision of the model and of each control."""
+
+    detection: Detection
+    precision: dict[str, Precision]
+
+    def regions(self, stratum: str) -> int:
+        """How many true regions are of a stratum."""
+        detection = self.detection
+        boxes = [
+            region.box
+            for record in detection.part.records
+            for region in record.regions
+            if region.label in detection.labels
+        ]
+        return sum(stratum in ("all", size_stratum(box)) for box in boxes)
+
+
+def score_detection(detections: Sequence[Detection]) -> list[Score]:
+    """`ap` of each set and their mean, for both ranges of IoU; sizes as means over sets.
+
+    A size stands where LEAST_IN_STRATUM regions of a set are of it. Every set weighs the same.
+    """
+    measured = [_measure(detection) for detection in detections]
+    if not measured:
+        return []
+    conditions = joint_conditions([one.part.conditions for one in detections])
+    scores: list[Score] = []
+    for iou in IOU_RANGES:
+        for one in measured:
+            part = one.detection.part
+            scores.append(_score(iou, part.name, "all", [one], part.conditions))
+        for stratum in STRATA:
+            enough = [one for one in measured if one.regions(stratum) >= LEAST_IN_STRATUM]
+            if enough:
+                scores.append(_score(iou, "mean:all", stratum, enough, conditions))
+    return scores
+
+
+def _measure(detection: Detection) -> _Measured:
+    seed = f"detection {detection.part.name}"
+    truth, groups = detection.truth, detection.groups
+    precision = {
+        name: average_precision(truth, found, groups, seed)
+        for name, found in detection.found.items()
+    }
+    return _Measured(detection, precision)
+
+
+def _score(
+    iou: str, name: str, stratum: str, measured: Sequence[_Measured], conditions: Conditions
+) -> Score:
+    shared = [
+        control for control in measured[0].precision
+        if control != MODEL and all(control in one.precision for one in measured)
+    ]  # fmt: skip
+    estimates = {
+        who: mean_of_estimates([one.precision[who].estimate(iou, stratum) for one in measured])
+        for who in (MODEL, *shared)
+    }
+    model = estimates[MODEL]
+    against = {
+        control: Estimate(
+            model.value - estimates[control].value, model.draws - estimates[control].draws
+        )
+        for control in shared
+    }
+    return score_of(
+        model,
+        task="grounding",
+        set=name,
+        stratum=stratum,
+        metric="ap",
+        n=sum(one.regions(stratum) for one in measured),
+        chance=estimates["random box"].value,
+        controls={control: estimates[control].value for control in shared},
+        conditions=conditions,
+        details={
+            "iou": iou,
+            "boxes": "predicted",
+            "differences": {control: found.as_json() for control, found in against.items()},
+            "labels": sum(len(one.detection.labels) for one in measured),
+            "pictures": sum(len(one.detection.part.records) for one in measured),
+            "draws": DRAWS,
+        },
+    )

@@ -12,7 +12,7 @@ from regionmed.evaluation.grounding import Grounded, GroundingAnswers, hottest_p
 from regionmed.evaluation.part import Part
 from regionmed.evaluation.regions import RegionAnswers
 from regionmed.evaluation.report_pictures import heat_thumbnail, thumbnail
-from regionmed.evaluation.retrieval import Retrieval, first_right_rank
+from regionmed.evaluation.retrieval import Retrieval
 from regionmed.geometry import Placement
 
 BEST, WORST = 2, 4  # regions of each set
@@ -56,8 +56,8 @@ def retrieval_cases(found: Sequence[Retrieval]) -> list[dict[str, Any]]:
     """For each set pictures whose caption stood first, and pictures whose caption stood last."""
     sets = []
     for one in found:
-        queries = np.flatnonzero(one.right_NT.any(axis=1))
-        ranks = first_right_rank(one.similarity_NT[queries], one.right_NT[queries])
+        standing = one.directions[0].standing
+        queries, ranks = standing.queries_Q, standing.first_right_rank()
         order = np.argsort(ranks, kind="stable")
         chosen = dict.fromkeys([*order[:RETRIEVED].tolist(), *order[::-1][:RETRIEVED].tolist()])
         cases = [_retrieval_case(one, int(queries[i]), float(ranks[i])) for i in chosen]
@@ -103,13 +103,13 @@ def _grounding_case(part: Part, answer: Grounded) -> dict[str, Any]:
 
 
 def _retrieval_case(one: Retrieval, row: int, rank: float) -> dict[str, Any]:
-    said = np.argsort(-one.similarity_NT[row], kind="stable")[:SAID]
-    own = int(one.right_NT[row].argmax())
+    said = np.argsort(-(one.texts_TE @ one.images_NE[row]), kind="stable")[:SAID]
+    own = int(one.own_N[row])
     return {
         "picture": thumbnail(one.part.corpus.picture(one.part.indices[row])),
         "rank": rank,
         "caption": _shortened(one.captions[own]),
-        "said": [(_shortened(one.captions[i]), bool(one.right_NT[row, i])) for i in said],
+        "said": [(_shortened(one.captions[i]), int(i) == own) for i in said],
         "id": one.part.records[row].id,
     }
 

@@ -64,7 +64,7 @@ class Score:
             "weights": self.conditions.weights,
             **self.details,
         }
-        return {key: _rounded(value) for key, value in row.items()}
+        return {key: rounded(value) for key, value in row.items()}
 
 
 def score_of(estimate: Estimate, **rest: Any) -> Score:
@@ -85,11 +85,12 @@ def scores_json(scores: Sequence[Score]) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """A JSON value whose numbers have DIGITS digits after the point."""
     if isinstance(value, float):
         return round(value, DIGITS)
     if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
+        return [rounded(inner) for inner in value]
     return value

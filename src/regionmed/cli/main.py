@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from regionmed.cli import ask, corpus, demo, doctor, evaluate, index, search, serve, train
+from regionmed.cli import ask, compare, corpus, demo, doctor, evaluate, index, search, serve, train
 from regionmed.errors import RegionmedError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(corpus.app, name="corpus")
-for command in (train, evaluate, index, search, ask, serve, doctor, demo):
+for command in (train, evaluate, compare, index, search, ask, serve, doctor, demo):
     app.command(name=command.__name__.rpartition(".")[2])(command.command)
 
 

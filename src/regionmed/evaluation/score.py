@@ -86,6 +86,7 @@ def scores_json(scores: Sequence[Score]) -> str:
 
 
 def rounded(value: Any) -> Any:
+    """A JSON value with every number in it rounded to DIGITS."""
     """A JSON value whose numbers have DIGITS digits after the point."""
     if isinstance(value, float):
         return round(value, DIGITS)

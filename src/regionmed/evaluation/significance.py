@@ -66,9 +66,8 @@ def over_seeds(
     """
     values = np.asarray(values_SN, float)
     answers = macro_mean(values.mean(axis=0), columns_N, groups_N, seed)
-    draws_SD, value_S = _draws_of_seeds(values, columns_N, groups_N, seed)
-    draws_D = (_seed_weights(len(values), seed) * draws_SD.T).sum(axis=1)
-    return _with_seeds(replace(answers, draws=draws_D), [value_S])
+    draws_D = _drawn(values, columns_N, groups_N, seed, f"{seed} seeds")
+    return with_seeds(replace(answers, draws=draws_D), [seed_values(values, columns_N)])
 
 
 def difference_over_seeds(
@@ -84,12 +83,38 @@ def difference_over_seeds(
     """
     first, second = np.asarray(first_SN, float), np.asarray(second_SN, float)
     answers = paired_difference(first.mean(axis=0), second.mean(axis=0), columns_N, groups_N, seed)
-    draws, values = [], []
-    for name, arm in (("first", first), ("second", second)):
-        draws_SD, value_S = _draws_of_seeds(arm, columns_N, groups_N, seed)
-        draws.append((_seed_weights(len(arm), f"{seed} {name}") * draws_SD.T).sum(axis=1))
-        values.append(value_S)
-    return _with_seeds(replace(answers, draws=draws[0] - draws[1]), values)
+    draws_D = _drawn(first, columns_N, groups_N, seed, f"{seed} seeds of the first")
+    draws_D = draws_D - _drawn(second, columns_N, groups_N, seed, f"{seed} seeds of the second")
+    return with_seeds(
+        replace(answers, draws=draws_D),
+        [seed_values(first, columns_N), seed_values(second, columns_N)],
+    )
+
+
+def with_seeds(answers: Estimate, arms: Sequence[Floats]) -> Estimate:
+    """An Estimate of seeds' means, with the variance that other seeds would bring added.
+
+    arms  the values (S,) of the seeds of each arm that enters it; one seed adds nothing
+    """
+    several = [value_S for value_S in arms if len(value_S) > 1]
+    if not several:
+        return answers
+    variances = [answers.spread**2] + [
+        float(value_S.var(ddof=1)) / len(value_S) for value_S in several
+    ]
+    freedoms = [answers.freedom] + [len(value_S) - 1.0 for value_S in several]
+    return replace(
+        answers,
+        error=float(np.sqrt(sum(variances))),
+        freedom=joint_freedom(variances, freedoms),
+    )
+
+
+def seed_values(values_SN: Floats, columns_N: ArrayLike) -> Floats:
+    """The macro mean of each seed, (S,)."""
+    columns = np.unique(np.asarray(columns_N), return_inverse=True)[1]
+    means = [values_SN[:, columns == column].mean(axis=1) for column in range(columns.max() + 1)]
+    return np.mean(means, axis=0)
 
 
 def holm(p_K: Sequence[float]) -> list[float]:
@@ -114,34 +139,13 @@ def _credit(similarity_NL: NDArray) -> Floats:
     )
 
 
-def _draws_of_seeds(
-    values_SN: Floats, columns_N: ArrayLike, groups_N: Sequence[str], seed: str
-) -> tuple[Floats, Floats]:
-    """Draws (S, D) of every seed on the same groups, and its value (S,)."""
-    draws, values = [], []
+def _drawn(
+    values_SN: Floats, columns_N: ArrayLike, groups_N: Sequence[str], seed: str, own: str
+) -> Floats:
+    """Draws (D,) of one arm's mean; `seed` names the draws of groups, `own` those of seeds."""
+    draws = []
     for values_N in values_SN:
         sums_GC, counts_GC = by_group(values_N, columns_N, groups_N)
         weights_DG = group_weights(len(sums_GC), seed)
         draws.append(mean_of_known(ratio(weights_DG @ sums_GC, weights_DG @ counts_GC), axis=1))
-        values.append(float((sums_GC.sum(axis=0) / counts_GC.sum(axis=0)).mean()))
-    return np.array(draws), np.array(values)
-
-
-def _seed_weights(seeds: int, seed: str) -> Floats:
-    """(D, S): the share each seed has in each draw."""
-    return group_weights(seeds, f"{seed} seeds") / seeds
-
-
-def _with_seeds(answers: Estimate, arms: Sequence[Floats]) -> Estimate:
-    several = [value_S for value_S in arms if len(value_S) > 1]
-    if not several:
-        return answers
-    variances = [answers.spread**2] + [
-        float(value_S.var(ddof=1)) / len(value_S) for value_S in several
-    ]
-    freedoms = [answers.freedom] + [len(value_S) - 1.0 for value_S in several]
-    return replace(
-        answers,
-        error=float(np.sqrt(sum(variances))),
-        freedom=joint_freedom(variances, freedoms),
-    )
+    return (group_weights(len(draws), own) * np.array(draws).T).mean(axis=1)

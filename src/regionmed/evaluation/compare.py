@@ -1,0 +1,126 @@
+"""compare: every arm of a plan evaluated on the same corpora, then held against the reference.
+
+Each model is evaluated into OUT/arms/NAME-SEED, with its own report; one that was finished there
+with the same weights, corpora, split and version is not run again, so a stopped comparison goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import regionmed
+from regionmed.corpus.shards import Corpus
+from regionmed.errors import UsageError
+from regionmed.evaluation.compare_page import comparison_html, comparison_markdown
+from regionmed.evaluation.compare_plan import Plan
+from regionmed.evaluation.compare_table import Row, comparison_rows
+from regionmed.evaluation.evaluate import SCORES, evaluate
+from regionmed.evaluation.outcomes import ANSWERS, Outcomes, read_outcomes
+from regionmed.evaluation.score import rounded
+from regionmed.evaluation.subject import Scored
+from regionmed.progress import Track, silent
+
+FINISHED = "evaluated.json"  # of an arm's folder, written last
+TABLE, PAGE, TEXT = "comparison.json", "comparison.html", "comparison.md"
+
+
+def compare(
+    plan: Plan,
+    corpora: Sequence[Corpus],
+    out: Path,
+    load: Callable[[str], Scored],
+    track: Track = silent,
+) -> list[Row]:
+    """Evaluate what is not evaluated yet and write comparison.json, .md and .html into `out`.
+
+    load  makes a model of its name in the plan. UsageError where `out` is a file or no arm shares
+          an answered task with the reference; errors of `load` and `evaluate` pass through.
+    """
+    if any(path.is_file() for path in (out, *out.parents)):
+        raise UsageError(f"--out {out} is a file or lies below one; give a folder for {PAGE}")
+    arms: dict[str, list[list[Outcomes]]] = {}
+    described: dict[str, list[dict[str, Any]]] = {}
+    for name, models in plan.arms.items():
+        for seed, model in enumerate(models):
+            folder = out / "arms" / f"{name}-{seed}"
+            weights = _evaluated(load(model), corpora, plan.split, folder, track)
+            arms.setdefault(name, []).append(read_outcomes(folder / ANSWERS))
+            described.setdefault(name, []).append(
+                {"model": model, "weights": weights, "leakage": _leakage(folder / SCORES)}
+            )
+    rows = comparison_rows(arms, plan.reference)
+    if not rows:
+        raise UsageError(
+            f"no arm answered a task that the reference '{plan.reference}' answered too; "
+            f"see {out / 'arms'} for what each was scored on"
+        )
+    table: dict[str, Any] = {
+        "split": plan.split,
+        "corpora": [_described(corpus) for corpus in corpora],
+        "reference": plan.reference,
+        "arms": described,
+        "comparisons": sum(len(row.differences) for row in rows),
+        "rows": [row.as_json() for row in rows],
+    }
+    table = rounded(table)
+    texts = {
+        PAGE: comparison_html(table),
+        TEXT: comparison_markdown(table),
+        TABLE: json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    _write_all(out, texts)
+    return rows
+
+
+def _evaluated(
+    model: Scored, corpora: Sequence[Corpus], split: str, folder: Path, track: Track
+) -> str:
+    """Evaluate a model into a folder unless it was there before; the sha256 of its weights."""
+    conditions = {
+        "weights": model.fingerprint,
+        "corpora": [corpus.fingerprint for corpus in corpora],
+        "split": split,
+        "version": regionmed.__version__,
+    }
+    text = json.dumps(conditions, indent=1) + "\n"
+    finished = folder / FINISHED
+    complete = all((folder / name).is_file() for name in (SCORES, ANSWERS, FINISHED))
+    if not complete or finished.read_text("utf-8") != text:
+        finished.unlink(missing_ok=True)
+        evaluate(model, corpora, folder, split, track)
+        _write_all(folder, {FINISHED: text})
+    return model.fingerprint
+
+
+def _described(corpus: Corpus) -> dict[str, str]:
+    return {"name": corpus.folder.name, "fingerprint": corpus.fingerprint}
+
+
+def _leakage(path: Path) -> list[str]:
+    """What scores.json says of leakage: each remark once, with its sets."""
+    try:
+        scores = json.loads(path.read_text("utf-8"))
+        remarks: dict[str, list[str]] = {}
+        for score in scores:
+            if not score["set"].startswith("mean:"):
+                remarks.setdefault(score["leakage"], []).append(score["set"])
+    except (OSError, ValueError, TypeError, KeyError):
+        raise UsageError(
+            f"{path} is not one that `regionmed evaluate` wrote; remove its folder and run again"
+        ) from None
+    return [f"{', '.join(dict.fromkeys(sets))}: {remark}" for remark, sets in remarks.items()]
+
+
+def _write_all(out: Path, texts: dict[str, str]) -> None:
+    """All files aside, then into place; the last named is what programs look for."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".comparison-", dir=out) as aside:
+        for name, text in texts.items():
+            (Path(aside) / name).write_text(text, encoding="utf-8")
+        for name in texts:
+            os.replace(Path(aside) / name, out / name)

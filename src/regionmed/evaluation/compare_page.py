@@ -1,0 +1,160 @@
+"""comparison.html and comparison.md from the table of a comparison; numbers are made elsewhere.
+
+The page loads nothing, holds no date, and is the same for the same table. Arms are told apart by
+mark and line as well as by colour (Okabe and Ito's, safe for the colour-blind), so it prints grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from regionmed.evaluation.intervals import LEVEL
+from regionmed.evaluation.statistics import DRAWS
+from regionmed.evaluation.strata import SIZES
+
+SURE = 2 * (1 - LEVEL)  # p below this, after Holm, is called a difference
+# Mark, colour and line of each arm, in the order of the plan; they begin again after the sixth.
+STYLES = (
+    ("circle", "#0072b2", ""),
+    ("square", "#d55e00", "7 4"),
+    ("triangle", "#009e73", "2 3"),
+    ("diamond", "#cc79a7", "9 3 2 3"),
+    ("cross", "#8a6d00", "4 2"),
+    ("bar", "#3c7fa6", "12 3"),
+)
+CURVE_WIDTH, CURVE_HEIGHT = 320, 190  # inside the axes
+LEAST_SIZES = 2  # a curve needs two points
+
+
+def comparison_html(table: dict[str, Any]) -> str:
+    """The page's text; `table` is what comparison.json holds."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters.update(number=number, signed=signed, p=p_text)
+    template = environment.from_string(
+        files("regionmed.evaluation").joinpath("compare.html.jinja").read_text(encoding="utf-8")
+    )
+    return template.render(
+        table=table,
+        styles={arm: STYLES[i % len(STYLES)] for i, arm in enumerate(table["arms"])},
+        tasks=_tasks(table["rows"]),
+        findings=_findings(table["rows"]),
+        curves=_curves(table["rows"]),
+        sure=SURE,
+        draws=DRAWS,
+        width=CURVE_WIDTH,
+        height=CURVE_HEIGHT,
+    )
+
+
+def comparison_markdown(table: dict[str, Any]) -> str:
+    """One table a task: each arm with its interval, each difference with its corrected p."""
+    others = [arm for arm in table["arms"] if arm != table["reference"]]
+    lines = [f"# {', '.join(others)} against {table['reference']}, split {table['split']}", ""]
+    for task, rows in _tasks(table["rows"]):
+        heads = ["set", "stratum", "metric", "boxes", "n", *table["arms"]]
+        heads += [f"{arm} − {table['reference']} (Holm p)" for arm in others]
+        lines += [f"## {title(task)}", "", _line(heads), _line(["---"] * len(heads))]
+        for row in rows:
+            cells = [_set_title(row["set"]), row["stratum"], row["metric"], row["boxes"]]
+            cells.append(f"{row['n']}")
+            cells += [_cell(row["arms"].get(arm)) for arm in table["arms"]]
+            lines.append(_line(cells + [_gain(row["differences"].get(arm)) for arm in others]))
+        lines.append("")
+    lines.append(
+        f"95 % intervals from {DRAWS:,} draws over groups; p-values two-sided, corrected after "
+        f"Holm for all {table['comparisons']} differences of this comparison."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    """Three digits after the point, a true minus sign."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """As number, with a plus where it gains."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def p_text(value: float) -> str:
+    """A p-value for reading: never an exact zero."""
+    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def title(name: str) -> str:
+    """A task's or metric's name as words."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _set_title(name: str) -> str:
+    return "mean over sets" if name.startswith("mean:") else name
+
+
+def _tasks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    tasks: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        tasks.setdefault(row["task"], []).append(row)
+    return list(tasks.items())
+
+
+def _findings(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The differences that are more than luck after correction, the largest first."""
+    found = [
+        {"row": row, "arm": arm, **difference}
+        for row in rows
+        for arm, difference in row["differences"].items()
+        if difference["p_holm"] < SURE
+    ]
+    return sorted(found, key=lambda one: -abs(one["value"]))
+
+
+def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Size curves: for each task, set, metric and source of boxes the points of each arm."""
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["stratum"] in SIZES:
+            key = (row["task"], row["set"], row["metric"], row["boxes"])
+            found.setdefault(key, []).append(row)
+    curves = []
+    for (task, name, metric, boxes), sized in found.items():
+        sized.sort(key=lambda row: SIZES.index(row["stratum"]))
+        if len(sized) < LEAST_SIZES:
+            continue
+        arms = {arm: [_point(row, row["arms"][arm]) for row in sized] for arm in sized[0]["arms"]}
+        ticks = [{"x": _x(row["stratum"]), "size": row["stratum"], "n": row["n"]} for row in sized]
+        words = {"task": title(task), "set": _set_title(name), "metric": metric, "boxes": boxes}
+        curves.append({**words, "arms": arms, "ticks": ticks})
+    return curves
+
+
+def _point(row: dict[str, Any], found: dict[str, float]) -> dict[str, float]:
+    heights = {end: CURVE_HEIGHT * (1 - found[end]) for end in ("value", "low", "high")}
+    return {"x": _x(row["stratum"]), **{end: round(y, 1) for end, y in heights.items()}}
+
+
+def _x(size: str) -> float:
+    return round(CURVE_WIDTH * (SIZES.index(size) + 0.5) / len(SIZES), 1)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cell(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "·"
+    return f"{number(found['value'])} [{number(found['low'])}, {number(found['high'])}]"
+
+
+def _gain(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "·"
+    ends = f"[{signed(found['low'])}, {signed(found['high'])}]"
+    text = f"{signed(found['value'])} {ends} ({p_text(found['p_holm'])})"
+    return f"**{text}**" if found["p_holm"] < SURE else text

@@ -23,11 +23,16 @@ SPLIT_SIZES = {"train": 12, "val": 8, "test": 24}
 
 
 def painted_record(number: int, split: str) -> Record:
-    """A grey picture with one bright square on the left or one dark square on the right."""
+    """One bright square on the left or one dark square on the right, on a grain of its own.
+
+    Without the grain any two pictures with the same square would be copies of each other.
+    """
     label = "bright" if number % 2 else "dark"
     corner = (8 + number % 5, 10) if label == "bright" else (60 + number % 5, 30)
     box = Box(corner[0], corner[1], corner[0] + 20, corner[1] + 20, FRAME)
-    image = Image.new("RGB", (FRAME.width, FRAME.height), (128, 128, 128))
+    chance = np.random.default_rng([number, *split.encode()])
+    grain = Image.fromarray(chance.integers(98, 159, (16, 24)).astype(np.uint8))
+    image = grain.resize((FRAME.width, FRAME.height), Image.Resampling.BILINEAR).convert("RGB")
     colour = (250, 250, 250) if label == "bright" else (10, 10, 10)
     edges = (corner[0], corner[1], corner[0] + 19, corner[1] + 19)
     ImageDraw.Draw(image).rectangle(edges, fill=colour)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from regionmed.batches.cache import place_picture
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
-from regionmed.evaluation.leakage import pictures_seen, remark
+from regionmed.evaluation.leakage import Leakage, check_leakage
 from regionmed.evaluation.score import Conditions
 from regionmed.evaluation.subject import Scored
 from regionmed.geometry import Placement
@@ -43,6 +43,7 @@ class Part:
     everything: tuple[tuple[int, Record], ...]  # all usable of the set, masks left out, by index
     phrases: dict[str, str]  # label -> the phrase it is asked with
     conditions: Conditions
+    leakage: Leakage | None = None  # what `conditions.leakage` says, by check
 
     @property
     def train(self) -> tuple[Record, ...]:
@@ -66,29 +67,31 @@ def placed(
     return Pictures(pixels_NHWC, tuple(placements))
 
 
-def open_parts(model: Scored, corpora: Sequence[Corpus], split: str) -> Iterator[Part]:
+def open_parts(
+    model: Scored, corpora: Sequence[Corpus], split: str, track: Track = silent
+) -> Iterator[Part]:
     """The sets of the corpora that have pictures in the split, in the order of their names.
 
     Raises UsageError where two corpora hold the same set, or where nothing is left to be scored.
     """
+    listed = [(corpus, [_without_masks(record) for record in corpus]) for corpus in corpora]
     by_set: dict[str, tuple[int, dict[int, Record]]] = {}
-    for number, corpus in enumerate(corpora):
-        for index, record in enumerate(corpus):
+    for number, (_, records) in enumerate(listed):
+        for index, record in enumerate(records):
             owner, usable = by_set.setdefault(record.set, (number, {}))
             if owner != number:
                 raise UsageError(
                     f"set '{record.set}' is in two of the corpora given; name each set once"
                 )
             if record.frame is not None and record.exclude is None:
-                usable[index] = _without_masks(record)
+                usable[index] = record
+    asked = [r for _, usable in by_set.values() for r in usable.values() if r.split == split]
+    # over all sets at once: the same film may be published in two
+    leakage = check_leakage(asked, listed, model.training_pictures, track)
     opened = 0
-    everyone = [record for _, usable in by_set.values() for record in usable.values()]
-    for name in sorted(by_set):
+    for name in sorted(leakage):
         number, usable = by_set[name]
-        in_split = [record for record in usable.values() if record.split == split]
-        # twins may lie in other sets: the same film published twice
-        seen = pictures_seen(in_split, everyone, model.training_pictures)
-        part = _open(model, name, corpora[number], usable, split, seen)
+        part = _open(model, name, corpora[number], usable, split, leakage[name])
         opened += bool(part.records)
         if part.records:
             yield part
@@ -105,18 +108,19 @@ def _open(
     corpus: Corpus,
     usable: dict[int, Record],
     split: str,
-    seen: frozenset[str],
+    leakage: Leakage,
 ) -> Part:
-    in_split = sum(record.split == split for record in usable.values())
     indices = tuple(
-        index for index, record in usable.items() if record.split == split and record.id not in seen
+        index
+        for index, record in usable.items()
+        if record.split == split and record.id not in leakage.seen
     )
     conditions = Conditions(
         model=spoken_name(model.name),
         weights=model.fingerprint,
         corpus=corpus.fingerprint,
         split=split,
-        leakage=remark(in_split, len(seen), model.training_pictures),
+        leakage=leakage.remark,
     )
     return Part(
         name=name,
@@ -126,6 +130,7 @@ def _open(
         everything=tuple(usable.items()),
         phrases=corpus.phrases.get(name, {}),
         conditions=conditions,
+        leakage=leakage,
     )
 
 

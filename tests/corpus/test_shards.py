@@ -106,6 +106,17 @@ def test_a_split_is_a_view_without_excluded_records(corpus: Corpus):
         corpus.split("dev")
 
 
+def test_one_set_is_a_view_of_all_its_splits(tmp_path: Path):
+    records = [
+        replace(full_record(number), set=("films", "scans")[number % 2], id=f"record {number}")
+        for number in range(5)
+    ]
+    corpus = write_corpus(records, tmp_path / "two sets", {})
+    assert [record.id for record in corpus.only("scans")] == ["record 1", "record 3"]
+    with pytest.raises(CorpusError, match="holds no set 'smears'; it has films, scans"):
+        corpus.only("smears")
+
+
 def test_shards_open_in_hugging_face_datasets_with_pictures(corpus: Corpus, tmp_path: Path):
     datasets = pytest.importorskip("datasets")
     files = [str(path) for path in sorted((corpus.folder / "shards").glob("*.parquet"))]

@@ -127,7 +127,7 @@ class Corpus:
         """A view of one set, all splits; CorpusError where the corpus does not hold it."""
         of_set = [row for row in self._rows if self._store.value("set", row) == set_name]
         if not of_set:
-            sets = ", ".join(self.manifest["sets"])
+            sets = ", ".join(sorted({self._store.value("set", row) for row in self._rows}))
             raise CorpusError(f"'{self.folder}' holds no set '{set_name}'; it has {sets}")
         return Corpus(self.folder, self.manifest, self._store, np.array(of_set, dtype=np.int64))
 

@@ -23,7 +23,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from regionmed.evaluation.statistics import Estimate, group_weights
+from regionmed.evaluation.intervals import Estimate, drawn_share
+from regionmed.evaluation.statistics import group_weights
 from regionmed.geometry import SIZE_STRATA
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,12 @@ class PlacedBox:
     edges: tuple[float, float, float, float]  # x0 y0 x1 y1 in 0..1 of the picture
     score: float = 1.0  # of no meaning for a true box
 
+    def is_of(self, stratum: str) -> bool:
+        """Whether the box is of a size, as geometry.size_stratum has it; of "all" it always is."""
+        x0, y0, x1, y1 = self.edges
+        side = math.sqrt((x1 - x0) * (y1 - y0))
+        return stratum in ("all", next(name for name, bound in SIZE_STRATA if side < bound))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Precision:
@@ -52,11 +59,18 @@ class Precision:
 
     value_IA: Floats
     draws_DIA: Floats
+    groups: dict[str, list[str]]  # by stratum, of each true box
 
     def estimate(self, iou: str = IOU_RANGES[0], stratum: str = "all") -> Estimate:
-        """One of the values, with its bootstrap."""
+        """One of the values, with its bootstrap.
+
+        A draw that holds a picture twice finds its boxes twice and is a little too good: so the
+        interval takes the draws' spread, not their place.
+        """
         at = IOU_RANGES.index(iou), STRATA.index(stratum)
-        return Estimate(float(self.value_IA[at]), self.draws_DIA[:, at[0], at[1]])
+        value, draws_D = float(self.value_IA[at]), self.draws_DIA[:, at[0], at[1]]
+        groups = self.groups[stratum]
+        return drawn_share(value, draws_D, groups) if groups else Estimate(value, draws_D)
 
 
 def average_precision(
@@ -82,7 +96,8 @@ def average_precision(
     for weights_G in group_weights(int(number_N.max()) + 1, seed)[:DRAWS]:
         pictures = np.repeat(everything, weights_G[number_N].astype(int))
         drawn.append(matches.precision(generator.permutation(pictures)))
-    return Precision(value_IA, np.array(drawn))
+    groups = {name: [groups_N[box.picture] for box in truth if box.is_of(name)] for name in STRATA}
+    return Precision(value_IA, np.array(drawn), groups)
 
 
 class _Matches:

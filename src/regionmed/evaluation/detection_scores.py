@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from regionmed.evaluation.average_precision import (
     DRAWS,
     IOU_RANGES,
@@ -13,10 +15,9 @@ from regionmed.evaluation.average_precision import (
     average_precision,
 )
 from regionmed.evaluation.detection import MODEL, Detection
+from regionmed.evaluation.intervals import Estimate, mean_of_estimates
 from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
-from regionmed.evaluation.statistics import Estimate, mean_of_estimates
 from regionmed.evaluation.strata import LEAST_IN_STRATUM
-from regionmed.geometry import size_stratum
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +29,7 @@ class _Measured:
 
     def regions(self, stratum: str) -> int:
         """How many true regions are of a stratum."""
-        detection = self.detection
-        boxes = [
-            region.box
-            for record in detection.part.records
-            for region in record.regions
-            if region.label in detection.labels
-        ]
-        return sum(stratum in ("all", size_stratum(box)) for box in boxes)
+        return sum(box.is_of(stratum) for box in self.detection.truth)
 
 
 def score_detection(detections: Sequence[Detection]) -> list[Score]:
@@ -81,12 +75,7 @@ def _score(
         for who in (MODEL, *shared)
     }
     model = estimates[MODEL]
-    against = {
-        control: Estimate(
-            model.value - estimates[control].value, model.draws - estimates[control].draws
-        )
-        for control in shared
-    }
+    against = {control: _difference(model, estimates[control]) for control in shared}
     return score_of(
         model,
         task="grounding",
@@ -106,3 +95,9 @@ def _score(
             "draws": DRAWS,
         },
     )
+
+
+def _difference(first: Estimate, second: Estimate) -> Estimate:
+    """Of two precisions on the same draws, which are moved to where their mean is the value."""
+    value, draws_D = first.value - second.value, first.draws - second.draws
+    return Estimate(value, draws_D + (value - np.nanmean(draws_D)))

@@ -1,0 +1,1 @@
+"""Doors to other harnesses; each is imported only by who has that harness installed."""

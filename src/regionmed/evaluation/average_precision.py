@@ -23,7 +23,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from regionmed.evaluation.intervals import Estimate, drawn_share
+from regionmed.evaluation.intervals import Estimate, drawn_share, mean_of_known
 from regionmed.evaluation.statistics import group_weights
 from regionmed.geometry import SIZE_STRATA
 
@@ -62,15 +62,21 @@ class Precision:
     groups: dict[str, list[str]]  # by stratum, of each true box
 
     def estimate(self, iou: str = IOU_RANGES[0], stratum: str = "all") -> Estimate:
-        """One of the values, with its bootstrap.
+        """One of the values, with its bootstrap."""
+        return mean_precision([self], iou, stratum)
 
-        A draw that holds a picture twice finds its boxes twice and is a little too good: so the
-        interval takes the draws' spread, not their place.
-        """
-        at = IOU_RANGES.index(iou), STRATA.index(stratum)
-        value, draws_D = float(self.value_IA[at]), self.draws_DIA[:, at[0], at[1]]
-        groups = self.groups[stratum]
-        return drawn_share(value, draws_D, groups) if groups else Estimate(value, draws_D)
+
+def mean_precision(precisions: Sequence[Precision], iou: str, stratum: str) -> Estimate:
+    """The mean over sets, each drawn by itself: every set weighs the same.
+
+    A draw that holds a picture twice finds its boxes twice and is a little too good: so the
+    interval takes the draws' spread, not their place.
+    """
+    at = IOU_RANGES.index(iou), STRATA.index(stratum)
+    value = float(np.mean([one.value_IA[at] for one in precisions]))
+    draws_D = mean_of_known(np.array([one.draws_DIA[:, at[0], at[1]] for one in precisions]), 0)
+    groups = [f"{n} {group}" for n, one in enumerate(precisions) for group in one.groups[stratum]]
+    return drawn_share(value, draws_D, groups) if groups else Estimate(value, draws_D)
 
 
 def average_precision(
@@ -132,7 +138,7 @@ class _Matches:
         levels = self.evaluator.eval["precision"][..., 0]  # IoU, recall, label, stratum; -1: no box
         return np.array(
             [
-                [_mean_of_known(part[..., area]) for area in range(len(STRATA))]
+                [_mean_of_reached(part[..., area]) for area in range(len(STRATA))]
                 for part in (levels, levels[:1])
             ]
         )
@@ -165,6 +171,6 @@ def _dataset(boxes: Sequence[PlacedBox], pictures: int, labels: Sequence[int]) -
     return coco
 
 
-def _mean_of_known(levels: Floats) -> float:
+def _mean_of_reached(levels: Floats) -> float:
     known = levels[levels > -1]
     return float(known.mean()) if known.size else math.nan

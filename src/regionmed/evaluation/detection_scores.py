@@ -13,9 +13,10 @@ from regionmed.evaluation.average_precision import (
     STRATA,
     Precision,
     average_precision,
+    mean_precision,
 )
 from regionmed.evaluation.detection import MODEL, Detection
-from regionmed.evaluation.intervals import Estimate, mean_of_estimates
+from regionmed.evaluation.intervals import Estimate
 from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
 from regionmed.evaluation.strata import LEAST_IN_STRATUM
 
@@ -71,7 +72,7 @@ def _score(
         if control != MODEL and all(control in one.precision for one in measured)
     ]  # fmt: skip
     estimates = {
-        who: mean_of_estimates([one.precision[who].estimate(iou, stratum) for one in measured])
+        who: mean_precision([one.precision[who] for one in measured], iou, stratum)
         for who in (MODEL, *shared)
     }
     model = estimates[MODEL]

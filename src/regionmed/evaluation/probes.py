@@ -20,7 +20,7 @@ from regionmed.evaluation.part import Part
 from regionmed.evaluation.probe_pairs import Pair, picture_pairs, question_pairs, region_pairs
 from regionmed.evaluation.score import Score, score_of
 from regionmed.evaluation.scored_rows import scored_rows
-from regionmed.evaluation.statistics import differences, mean
+from regionmed.evaluation.statistics import Estimate, differences, mean
 from regionmed.evaluation.strata import LEAST_IN_STRATUM, group_of, region_strata
 from regionmed.evaluation.subject import Floats, Scored
 from regionmed.record import Record
@@ -168,7 +168,8 @@ def _strata_of(part: Part, pair: Pair) -> tuple[str, ...]:
 def _score(one: Probes, stratum: str, rows_P: NDArray[np.bool_]) -> Score:
     seed = f"{TASK} {one.part.name} {one.source} {stratum}"
     hits_P, groups = one.hits_P[rows_P], np.array(one.groups)[rows_P]
-    controls, against = {}, {}
+    controls: dict[str, float] = {}
+    against: dict[str, Estimate] = {}
     for name, control in one.control_hits.items():
         asked_P = ~np.isnan(control[rows_P])  # regions of rare labels have no blank
         if not asked_P.any():

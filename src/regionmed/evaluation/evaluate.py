@@ -13,7 +13,7 @@ from pathlib import Path
 
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
-from regionmed.evaluation.encode import encode
+from regionmed.evaluation.encode import encode, rows_of
 from regionmed.evaluation.findings import Findings
 from regionmed.evaluation.grounding import run_grounding
 from regionmed.evaluation.part import Part, open_parts
@@ -51,7 +51,7 @@ def evaluate(
         )
     findings = Findings()
     for part in open_parts(model, corpora, split):
-        _run_tasks(model, part, findings, track)
+        run_tasks(model, part, findings, track)
     scores = findings.scores()
     if not scores:
         raise UsageError(
@@ -64,7 +64,7 @@ def evaluate(
     return scores
 
 
-def _run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> None:
+def run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> None:
     """Every task that fits the Part; pictures are placed and encoded once."""
     findings.parts.append(part)
     asked = asked_regions(part)
@@ -83,14 +83,16 @@ def _run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> N
         findings.regions.append(run_regions(model, part, asked, views))
     if (retrieval := run_retrieval(model, part, images_NE)) is not None:
         findings.retrieval.append(retrieval)
-    if is_stored(model) or pictures is None:
-        return
-    if (grounding := run_grounding(model, part, pictures, track)) is not None:
-        findings.grounding.append(grounding)
-    if (prompts := run_prompts(model, part, pictures, images_NE, track)) is not None:
+    if not is_stored(model) and pictures is not None:
+        grounding = run_grounding(model, part, pictures, track)
+        findings.grounding.extend([] if grounding is None else [grounding])
+    val = rows_of(model, part, "val", track)
+    if (prompts := run_prompts(model, part, pictures, images_NE, val, track)) is not None:
         findings.prompts.append(prompts)
-    if (vqa := run_vqa(model, part, pictures, images_NE, track)) is not None:
-        findings.vqa.append(vqa)
+    if any(record.questions for record in part.records):
+        train = rows_of(model, part, "train", track)
+        if (vqa := run_vqa(model, part, pictures, images_NE, train, val, track)) is not None:
+            findings.vqa.append(vqa)
 
 
 def _write_both(out: Path, scores: str, report: str) -> None:

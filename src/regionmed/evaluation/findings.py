@@ -11,8 +11,10 @@ from regionmed.evaluation.region_scores import score_regions
 from regionmed.evaluation.regions import RegionAnswers
 from regionmed.evaluation.retrieval import Retrieval, score_retrieval
 from regionmed.evaluation.score import Score
-from regionmed.evaluation.vqa import VqaAnswers, score_vqa
-from regionmed.evaluation.zero_shot import PromptAnswers, score_prompts
+from regionmed.evaluation.vqa import VqaAnswers
+from regionmed.evaluation.vqa_scores import score_vqa
+from regionmed.evaluation.zero_shot import PromptAnswers
+from regionmed.evaluation.zero_shot_scores import score_prompts
 
 
 @dataclass

@@ -22,6 +22,7 @@ from torch import Tensor
 from regionmed.errors import CheckpointError
 from regionmed.model.config import ModelConfig
 from regionmed.model.region_clip import RegionClip
+from regionmed.model.towers import Lite0Tower
 
 WEIGHTS, CONFIG, MANIFEST = "weights.safetensors", "config.json", "model.json"
 
@@ -92,7 +93,10 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
                 f"{name} is not a finished run or checkpoint: it has no {file}; give the folder "
                 "that `regionmed train --out` made"
             )
-    return _load_folder(folder, text).to(device)
+    model = _load_folder(folder, text).to(device)
+    if isinstance(model.image_tower, Lite0Tower):
+        model.image_tower.fold()
+    return model
 
 
 def _load_folder(folder: Path, name: str) -> RegionClip:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regionmed.errors import CheckpointError
+from regionmed.model.folding import folded
 from regionmed.model.open_clip_files import load_open_clip
 from regionmed.model.open_clip_towers import OpenClipText, OpenClipTower
 from regionmed.model.pretrained import lite0_weights, minilm_folder
@@ -39,17 +41,30 @@ class Lite0Tower(nn.Module):
         super().__init__()
         self.net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         self.net.load_state_dict(lite0_weights(self.net.state_dict()))
+        self._folded: tuple[Any, ...] = ()  # in a tuple: not registered, not stored
+
+    def fold(self) -> None:
+        """From now on read without gradients by a folded copy: a quarter faster, equal to 1e-5.
+
+        For a model that learns no more; the copy does not follow later changes of the weights.
+        """
+        self._folded = (folded(self.net),)
+
+    @property
+    def _reader(self) -> Any:
+        return self._folded[0] if self._folded and not torch.is_grad_enabled() else self.net
 
     def stem(self, images_BCHW: Tensor) -> Tensor:
         """float32 (B, 3, S, S) normalised -> (B, 40, S/8, S/8)."""
-        early = self.net.bn1(self.net.conv_stem(images_BCHW))
-        return self.net.blocks[:3](early)
+        net = self._reader
+        return net.blocks[:3](net.bn1(net.conv_stem(images_BCHW)))
 
     def trunk(self, early_BCHW: Tensor) -> TowerReading:
         """(B, 40, S/8, S/8) -> levels at strides 8, 16, 32 and the pooled 1280 numbers."""
-        middle = self.net.blocks[3:5](early_BCHW)
-        coarse = self.net.blocks[5:](middle)
-        pooled = self.net.bn2(self.net.conv_head(coarse)).mean((2, 3))
+        net = self._reader
+        middle = net.blocks[3:5](early_BCHW)
+        coarse = net.blocks[5:](middle)
+        pooled = net.bn2(net.conv_head(coarse)).mean((2, 3))
         return TowerReading((early_BCHW, middle, coarse), pooled)
 
     def train(self, mode: bool = True) -> Lite0Tower:

@@ -24,7 +24,7 @@ _LEAST_FACTOR = 0.1
 _RIDGE = np.array([1, 1, 1, 1, 0.01, 0.01], np.float32) * 1e-3  # for pictures without any slope
 
 
-def crisp(greys_NSS: NDArray[np.uint8], side: int) -> Floats:
+def crisp(greys_NSS: NDArray[np.uint8] | Floats, side: int) -> Floats:
     """Float32 (N, side, side): means of cells, less their surroundings, at even local contrast.
 
     `side` divides S. A flat picture becomes zeros.
@@ -45,12 +45,12 @@ def overlay(
     returns  places (N, 4), and the correlation there, without its sign (N,): 1 is the same picture
     """
     best_N4 = places_N4 = starts_N4
-    laid, inside = _laid(pictures_NSS, places_N4)
+    laid, inside = laid_over(pictures_NSS, places_N4)
     best_N = _correlation(targets_NSS, laid, inside)
     for _ in range(steps):
         places_N4 = places_N4 + _step(targets_NSS, laid, inside)
         places_N4 = np.clip(places_N4, -FARTHEST, FARTHEST)
-        laid, inside = _laid(pictures_NSS, places_N4)
+        laid, inside = laid_over(pictures_NSS, places_N4)
         likeness_N = _correlation(targets_NSS, laid, inside)
         better = likeness_N > best_N
         best_N = np.where(better, likeness_N, best_N)
@@ -62,19 +62,20 @@ def _grid(side: int) -> Floats:
     return ((np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1).astype(np.float32)
 
 
-def _laid(pictures_NSS: Floats, places_N4: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """The pictures read at their places, bilinear, and which pixels lie inside of them."""
+def laid_over(pictures_NSS: Floats, places_N4: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The pictures (N, S, S) read at their places, bilinear, 0 outside; and bool: what is inside."""
     side = pictures_NSS.shape[1]
 
     def along(shift_N: Floats, stretch_N: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         on_axis = (1 + stretch_N)[:, None] * _grid(side) + shift_N[:, None]
         pixel_NS = (on_axis + 1) * (side / 2) - 0.5
         reach = np.abs(pixel_NS[:, :, None] - np.arange(side, dtype=np.float32))
-        return np.maximum(0, 1 - reach), (pixel_NS >= 0) & (pixel_NS <= side - 1)
+        weights_NSS = np.asarray(np.maximum(0, 1 - reach), np.float32)
+        return weights_NSS, (pixel_NS >= 0) & (pixel_NS <= side - 1)
 
     rows_NSS, in_y = along(places_N4[:, 0], places_N4[:, 1])
     columns_NSS, in_x = along(places_N4[:, 2], places_N4[:, 3])
-    laid = rows_NSS @ pictures_NSS @ columns_NSS.transpose(0, 2, 1)
+    laid = np.asarray(rows_NSS @ pictures_NSS @ columns_NSS.transpose(0, 2, 1), np.float32)
     return laid, in_y[:, :, None] & in_x[:, None, :]
 
 

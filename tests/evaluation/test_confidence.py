@@ -31,7 +31,7 @@ def slow_error(stated: list[float], came: list[float]) -> float:
         ]
         if inside:
             gap = np.mean([y for _, y in inside]) - np.mean([p for p, _ in inside])
-            total += len(inside) / len(stated) * abs(gap)
+            total += len(inside) / len(stated) * abs(float(gap))
     return total
 
 

@@ -32,7 +32,7 @@ def test_val_prefers_not_to_look_where_pictures_mislead() -> None:
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 2, 80)
     answers = [("no", "yes")[kind] for kind in truth]
-    question = 0.3 * np.eye(2)[truth] + generator.normal(0, 0.01, (80, 2))
+    question = 0.3 * np.eye(2)[truth] + generator.normal(0, 0.05, (80, 2))
     train = rows(answers, question, 3 * np.eye(2)[truth])
     val = rows(answers, question, 3 * np.eye(2)[1 - truth])
     must_look = train_head(train, val, [SEEING])
@@ -40,7 +40,8 @@ def test_val_prefers_not_to_look_where_pictures_mislead() -> None:
     assert must_look.right_on_val < 0.7
     head = train_head(train, val)
     assert head.look == BLIND
-    assert head.right_on_val == 1.0
+    assert head.right_on_val is not None
+    assert head.right_on_val > 0.9
 
 
 def test_without_val_questions_the_first_look_and_penalty_are_taken_untried() -> None:

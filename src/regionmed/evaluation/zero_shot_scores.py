@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regionmed.evaluation.confidence import (
     BINS,
@@ -25,6 +26,8 @@ from regionmed.evaluation.strata import group_of
 from regionmed.evaluation.zero_shot import DENIED, HEADLINE, PromptAnswers
 
 TASK = "prompt_classification"
+
+Numbers = NDArray[np.floating]
 
 
 def score_prompts(answers: PromptAnswers) -> list[Score]:
@@ -71,12 +74,12 @@ def outcomes_of(answers: PromptAnswers) -> list[Outcomes]:
     ]
 
 
-def ranking(answers: PromptAnswers, scores_NL: Floats) -> Floats:
+def ranking(answers: PromptAnswers, scores_NL: Numbers) -> Floats:
     """What ranks pictures for each label: where labels compete, the `contrast` of the scores."""
     return scores_NL.astype(float) if answers.several else contrast(scores_NL)
 
 
-def contrast(similarity_NL: Floats) -> Floats:
+def contrast(similarity_NL: Numbers) -> Floats:
     """Each label's similarity minus the mean of the others: what ranks pictures for that label."""
     wide = similarity_NL.astype(np.float64)
     labels = wide.shape[1]
@@ -87,7 +90,7 @@ def _accuracy(answers: PromptAnswers) -> Score:
     truth_N, labels = answers.truth_NL.argmax(axis=1), len(answers.labels)
     groups, seed = _groups(answers), _seed(answers)
 
-    def of(scores_NL: Floats) -> float:
+    def of(scores_NL: Numbers) -> float:
         return macro_mean(expected_hits(scores_NL, truth_N), truth_N, groups, seed).value
 
     controls = {"majority": 1 / labels}
@@ -106,7 +109,7 @@ def _accuracy(answers: PromptAnswers) -> Score:
 def _areas(answers: PromptAnswers) -> list[Score]:
     groups, seed = _groups(answers), _seed(answers)
 
-    def of(scores_NL: Floats) -> Areas:
+    def of(scores_NL: Numbers) -> Areas:
         return label_areas(ranking(answers, scores_NL), answers.truth_NL, groups, seed)
 
     found = {name: of(nearness.scores_NL) for name, nearness in answers.ways.items()}
@@ -147,10 +150,10 @@ def _calibration(answers: PromptAnswers) -> Score:
     found = answers.ways[way]
     fitted = fitted_scale(found.val_ML, answers.val_truth_ML, several)
 
-    def of(scores_NL: Floats, scale: float) -> tuple[Floats, Floats]:
+    def of(scores_NL: Numbers, scale: float) -> tuple[Floats, Floats]:
         return stated_and_true(scores_NL, answers.truth_NL, several, scale)
 
-    def value(scores_NL: Floats, scale: float) -> float:
+    def value(scores_NL: Numbers, scale: float) -> float:
         stated, came = of(scores_NL, scale)
         return calibration_error(stated, came, np.ones(len(stated)))
 
@@ -198,7 +201,7 @@ def _stated_shares(answers: PromptAnswers) -> float:
 
 
 def _headline(answers: PromptAnswers) -> Floats:
-    scores_NL: Floats = answers.ways[HEADLINE].scores_NL.astype(float)
+    scores_NL: Numbers = answers.ways[HEADLINE].scores_NL.astype(float)
     return scores_NL
 
 

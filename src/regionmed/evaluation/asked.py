@@ -1,0 +1,128 @@
+"""What an evaluation will ask of stored vectors: which records, which regions, which texts.
+
+It is found by running the tasks with a subject that takes note and answers with numbers of no
+meaning. Nothing a task asks depends on the answers, so the list holds for every model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionmed.corpus.shards import Corpus
+from regionmed.evaluation.encode import encode_texts, rows_of
+from regionmed.evaluation.evaluate import run_tasks
+from regionmed.evaluation.findings import Findings
+from regionmed.evaluation.part import open_parts
+from regionmed.evaluation.stored import write_embeddings
+from regionmed.evaluation.subject import Subject
+from regionmed.progress import Track, silent
+from regionmed.record import SPLITS, Record
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A StoredSubject that takes note of what it is asked, in order and each once."""
+
+    name: str = "asked"
+    fingerprint: str = ""
+    embedding_dim: int = 8
+    phrases: tuple[str, ...] = ()
+    training_pictures: frozenset[str] | None = None
+    images: dict[str, None] = field(default_factory=dict)  # record ids
+    regions: dict[tuple[str, int], None] = field(default_factory=dict)
+    texts: dict[str, None] = field(default_factory=dict)
+
+    def stored_images(self, records: Sequence[Record]) -> Floats:
+        """Unit rows (N, 8) without meaning."""
+        self.images.update(dict.fromkeys(record.id for record in records))
+        return self._rows(len(records))
+
+    def stored_regions(self, places: Sequence[tuple[str, int]]) -> Floats | None:
+        """Unit rows (R, 8) without meaning."""
+        self.regions.update(dict.fromkeys(places))
+        return self._rows(len(places))
+
+    def encode_text(self, texts: Sequence[str]) -> Floats:
+        """Unit rows (T, 8) without meaning."""
+        self.texts.update(dict.fromkeys(texts))
+        return self._rows(len(texts))
+
+    def _rows(self, count: int) -> Floats:
+        rows_NE = np.random.default_rng(count).normal(size=(count, self.embedding_dim))
+        return (rows_NE / np.linalg.norm(rows_NE, axis=1, keepdims=True)).astype(np.float32)
+
+
+def asked_of(
+    corpora: Sequence[Corpus],
+    split: str,
+    training_pictures: frozenset[str] | None = None,
+    track: Track = silent,
+) -> Asked:
+    """What `evaluate` will ask on a split of some corpora.
+
+    training_pictures  of the model, whose pictures are left out of its scores; None asks for all
+    UsageError as evaluate: nothing there to be scored.
+    """
+    asked = Asked(training_pictures=training_pictures)
+    for part in open_parts(asked, corpora, split):
+        run_tasks(asked, part, Findings(), track)
+    return asked
+
+
+def write_asked(corpora: Sequence[Corpus], split: str, path: Path) -> Path:
+    """Write that list as JSON: images (record ids), regions (id, number), texts."""
+    asked = asked_of(corpora, split)
+    aside = path.with_name(f".{path.name}.part")
+    content = {
+        "images": list(asked.images),
+        "regions": [list(place) for place in asked.regions],
+        "texts": list(asked.texts),
+    }
+    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+    os.replace(aside, path)
+    return path
+
+
+def store_embeddings(
+    model: Subject, corpora: Sequence[Corpus], split: str, folder: Path, track: Track = silent
+) -> Path:
+    """Write all vectors that an evaluation of the model on a split asks, as a new folder.
+
+    Regions are read where the model has seen their boxes; CheckpointError if the folder exists.
+    """
+    asked = asked_of(corpora, split, model.training_pictures, track)
+    ids: list[str] = []
+    places: list[tuple[str, int]] = []
+    none = np.zeros((0, model.embedding_dim), np.float32)
+    images, regions = [none], [none]
+    for part in open_parts(asked, corpora, split):
+        wanted = {record.split for _, record in part.everything if record.id in asked.images}
+        for each in (name for name in SPLITS if name in wanted):
+            rows = rows_of(model, part, each, track)
+            ids += [record.id for record in rows.records]
+            places += [(rows.records[row].id, number) for row, number in rows.places]
+            images.append(rows.images_NE)
+            regions.append(rows.regions_RE)
+    texts = list(asked.texts)
+    trained = model.training_pictures
+    about = {
+        "name": model.name,
+        "training_pictures": None if trained is None else sorted(trained),
+        "phrases": list(model.phrases),
+    }
+    return write_embeddings(
+        folder,
+        (ids, np.concatenate(images)),
+        (texts, encode_texts(model, texts)),
+        (places, np.concatenate(regions)) if places else None,
+        about,
+    )

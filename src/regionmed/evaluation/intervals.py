@@ -6,8 +6,8 @@ the interval has a form that keeps its promise (benchmarks/bootstrap_coverage.py
 
 share       of answers worth 0..1: Wilson's interval with n = p (1 - p) / error^2, the number of
             independent answers that would be as sure, after Korn and Graubard for surveys
-difference  of two such shares on the same answers: Bonett and Price's, which adds one answer that
-            only the first gets right and one that only the second does
+difference  of two such shares on the same answers: Agresti and Min's, which adds two answers, half
+            a one that only the first gets right and half a one that only the second does
 free        anything else: percentiles of the draws, moved outward after Hesterberg (2015)
 
 All use Student's t with `freedom`. Where no draw differs from another, n is `least`: the number of
@@ -74,7 +74,7 @@ class Estimate:
         if self.kind == "share":
             return _wilson(self.value, self._answers(self.value * (1 - self.value)), t)
         if self.kind == "difference":
-            centre, error = self._bonett_price()
+            centre, error = self._agresti_min()
             return max(centre - t * error, -1.0), min(centre + t * error, 1.0)
         outward = t * self.spread / max(float(np.nanstd(self.draws)), NOTHING)
         tail = float(stdtr(math.inf, -outward)) if self.spread > NOTHING else 1 - LEVEL
@@ -89,7 +89,7 @@ class Estimate:
         below .001, which Holm's correction over a table of some hundred rows makes 1.
         """
         centre, error = (
-            self._bonett_price() if self.kind == "difference" else (self.value, self.spread)
+            self._agresti_min() if self.kind == "difference" else (self.value, self.spread)
         )
         if error < NOTHING:
             return 1.0 if abs(centre) < NOTHING else 0.0
@@ -103,12 +103,12 @@ class Estimate:
         """The number of independent answers of this variance that would be as sure."""
         return self.least if self.spread < NOTHING else variance / self.spread**2
 
-    def _bonett_price(self) -> tuple[float, float]:
+    def _agresti_min(self) -> tuple[float, float]:
         answers = self._answers(max(self.square - self.value**2, 0.0))
         if math.isinf(answers):
             return self.value, 0.0
         centre = answers * self.value / (answers + 2)
-        square = (answers * self.square + 2) / (answers + 2)
+        square = (answers * self.square + 1) / (answers + 2)
         return centre, math.sqrt(max(square - centre**2, 0.0) / (answers + 2))
 
 

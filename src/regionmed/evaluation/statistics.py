@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from scipy.stats import binom, rankdata
 
 from regionmed.evaluation.intervals import (
     NOTHING,
     Kind,
     drawn_share,
+    effective_groups,
     joint_freedom,
     mean_of_known,
     ratio,
@@ -107,7 +108,7 @@ def macro_auroc(
     groups = int(number_N.max()) + 1
     member_GN = (np.arange(groups)[:, None] == number_N).astype(float)
     weights_DG = np.vstack([np.ones((1, groups)), group_weights(groups, seed)])
-    areas, effective = [], []
+    areas, rarer = [], []
     for label in range(scores_NL.shape[1]):
         positive_N = truth_N == label
         won_PN = _won(scores_NL[positive_N, label], scores_NL[~positive_N, label])
@@ -116,9 +117,9 @@ def macro_auroc(
         won_D = ((weights_DG @ won_GG) * weights_DG).sum(axis=1)
         areas.append(ratio(won_D, (weights_DG @ sizes_2G.T).prod(axis=1)))
         # the rarer of the two sides limits how sure an area is
-        effective.append(_effective(sizes_2G.T).min())
+        rarer.append(min(sizes_2G, key=effective_groups))
     areas_DC = np.array(areas).T
-    return _estimate(areas_DC[0], areas_DC[1:], np.array(effective), groups, "share")
+    return _estimate(areas_DC[0], areas_DC[1:], np.array(rarer).T, "share")
 
 
 def resampled(
@@ -158,32 +159,37 @@ def _macro(
     value_C = sums_GC.sum(axis=0) / counts_GC.sum(axis=0)
     square_C = by_group(values_N**2, columns_N, groups_N)[0].sum(axis=0) / counts_GC.sum(axis=0)
     draws_DC = ratio(weights_DG @ sums_GC, weights_DG @ counts_GC)
-    return _estimate(
-        value_C, draws_DC, _effective(counts_GC), len(sums_GC), kind, float(square_C.mean())
-    )
+    return _estimate(value_C, draws_DC, counts_GC, kind, float(square_C.mean()))
 
 
 def _estimate(
     value_C: Floats,
     draws_DC: Floats,
-    effective_C: Floats,
-    groups: int,
+    sizes_GC: Floats,
     kind: Kind,
     square: float = float("nan"),
 ) -> Estimate:
     """The mean over columns; its error corrects the bootstrap's, which is too small for few groups.
 
-    Drawing g groups with return gives (g - 1) / g of the variance: a label of five patients loses
-    a fifth. Each column borrows what it lacks from the variance a group that all columns have
-    together, so that a column of one group or without an error is no certainty either. It borrows
-    twice, as the jackknife does, because the estimate leans towards the groups it was made from.
-    Groups count by their effective number (Kish): a few large ones are few.
+    sizes_GC  answers of each group in each column
+
+    Each column borrows what drawing with return keeps of its variance too little (`_kept`), from
+    the variance a group that all columns have together, so that a label of one patient is no
+    certainty. Groups of unequal size lack more, because the estimate leans towards the large ones:
+    twice their leverage sum n^3 / (sum n^2 sum n) above that of equal groups, as in the jackknife.
+    Degrees of freedom count groups by their effective number (Kish): a few large ones are few.
     """
     draws_D = mean_of_known(draws_DC, axis=1)
     variance_C = _variance_of_known(draws_DC)
-    freedom_C = np.maximum(effective_C - 1, 1.0)
-    pooled = (effective_C**2 * variance_C).sum() / np.maximum(effective_C - 1, 0.5).sum()
-    corrected_C = variance_C + 2 * pooled / effective_C**2
+    effective_C = sizes_GC.sum(axis=0) ** 2 / (sizes_GC**2).sum(axis=0)
+    leverage_C = (sizes_GC**3).sum(axis=0) / ((sizes_GC**2).sum(axis=0) * sizes_GC.sum(axis=0))
+    groups_C = (sizes_GC > 0).sum(axis=0)
+    kept_C = _kept(groups_C, len(sizes_GC))
+    lacking_C = np.maximum(1 - kept_C, 0) + 2 * (leverage_C - 1 / groups_C)
+    borrowed = 1 if len(value_C) > 1 else 0
+    freedom_C = np.maximum(effective_C - 1 + borrowed, 1.0)
+    pooled = (effective_C**2 * variance_C).sum() / max(float((effective_C * kept_C).sum()), 0.5)
+    corrected_C = variance_C + lacking_C * pooled / effective_C
     added = (corrected_C - variance_C).sum() / len(value_C) ** 2
     error = np.sqrt(float(np.nanvar(draws_D)) + float(added))
     first = abs(float(value_C[0]))
@@ -194,7 +200,7 @@ def _estimate(
         draws_D,
         kind,
         error=float(error),
-        freedom=min(joint_freedom(corrected_C, freedom_C), max(groups - 1, 1)),
+        freedom=min(joint_freedom(corrected_C, freedom_C), max(len(sizes_GC) - 1, 1)),
         least=np.inf if exact else float(len(value_C) ** 2 / (1 / effective_C).sum()),
         square=square,
     )
@@ -213,9 +219,16 @@ def by_group(
     return sums_GC, counts_GC
 
 
-def _effective(sizes_GC: Floats) -> Floats:
-    """effective_groups of each column."""
-    return sizes_GC.sum(axis=0) ** 2 / (sizes_GC**2).sum(axis=0)
+def _kept(groups_C: Integers, groups: int) -> Floats:
+    """The share of a mean's variance that drawing `groups` with return shows, by column.
+
+    A column that g of them hold shows (g - 1) / g of the variance a group, divided by the number n
+    that a draw holds, binomial and not 0, in place of g: (g - 1) E(1 / n). One group shows nothing.
+    """
+    number_N = np.arange(1, groups + 1)
+    drawn_NC = binom.pmf(number_N[:, None], groups, groups_C / groups)
+    inverse_C = (drawn_NC / number_N[:, None]).sum(axis=0) / drawn_NC.sum(axis=0)
+    return (groups_C - 1) * inverse_C
 
 
 def _variance_of_known(draws_DC: Floats) -> Floats:

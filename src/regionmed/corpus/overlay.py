@@ -63,7 +63,7 @@ def _grid(side: int) -> Floats:
 
 
 def laid_over(pictures_NSS: Floats, places_N4: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """The pictures (N, S, S) read at their places, bilinear, 0 outside; and bool: what is inside."""
+    """The pictures (N, S, S) read at their places, bilinear; and bool: what lies inside."""
     side = pictures_NSS.shape[1]
 
     def along(shift_N: Floats, stretch_N: Floats) -> tuple[Floats, NDArray[np.bool_]]:

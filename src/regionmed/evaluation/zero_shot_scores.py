@@ -201,7 +201,7 @@ def _stated_shares(answers: PromptAnswers) -> float:
 
 
 def _headline(answers: PromptAnswers) -> Floats:
-    scores_NL: Numbers = answers.ways[HEADLINE].scores_NL.astype(float)
+    scores_NL: Floats = answers.ways[HEADLINE].scores_NL.astype(float)
     return scores_NL
 
 

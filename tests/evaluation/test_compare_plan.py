@@ -1,0 +1,62 @@
+"""A plan is read as written, or refused in one sentence that names what to change."""
+
+from pathlib import Path
+
+import pytest
+
+from regionmed.errors import UsageError
+from regionmed.evaluation.compare_plan import Plan, read_plan
+
+GOOD = """\
+corpora: [{here}]
+split: val
+arms:
+  ours: [runs/a, runs/b]
+  plain: "open_clip:RN50"
+reference: plain
+"""
+
+
+def test_a_plan_of_seeds_and_single_models(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(GOOD.format(here=tmp_path))
+    arms = {"ours": ("runs/a", "runs/b"), "plain": ("open_clip:RN50",)}
+    assert read_plan(file) == Plan((tmp_path,), "val", arms, "plain")
+    file.write_text(GOOD.format(here=tmp_path).replace("split: val\n", ""))
+    assert read_plan(file).split == "test"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("reference: plain\n", "", "lacks 'reference'"),
+        ("split: val", "splits: val", "unknown key 'splits'"),
+        ("split: val", "split: exam", "'exam' is no split"),
+        ("reference: plain", "reference: theirs", "'theirs' is no arm"),
+        ("  plain:", "  ours:", "'ours' is given twice"),
+        ("runs/b", "runs/a", "stands in arm 'ours' and again in 'ours'"),
+        ("[runs/a, runs/b]", "[]", "arm 'ours' must be a model"),
+        ("  ours:", "  ../ours:", "becomes a folder"),
+        ('  plain: "open_clip:RN50"\n', "", "two arms or more"),
+        ("corpora: [", "corpora: [missing, ", "folder missing is not there"),
+        ("corpora: [{here}]", "corpora: here", "must be a list"),
+        ("arms:", "arms: [", "not YAML as needed"),
+    ],
+)
+def test_a_malformed_plan_is_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = tmp_path / "plan.yaml"
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new).replace("{here}", str(tmp_path)))
+    with pytest.raises(UsageError) as caught:
+        read_plan(file)
+    assert said in str(caught.value)
+    assert "plan.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_that_is_not_there_or_empty_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a file of text"):
+        read_plan(tmp_path / "none.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(UsageError, match="holds no keys"):
+        read_plan(tmp_path / "empty.yaml")

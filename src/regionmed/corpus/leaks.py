@@ -33,7 +33,7 @@ def find_leaks(first: Corpus, second: Corpus, track: Track = silent) -> list[Lea
         if record.frame is not None and record.sha256:
             by_digest.setdefault(record.sha256, record.id)
     leaks = [
-        Leak(by_digest[record.sha256], record.id, "exact", 1.0)
+        Leak(by_digest[record.sha256 or ""], record.id, "exact", 1.0)
         for record in theirs
         if record.frame is not None and by_digest.get(record.sha256 or "", record.id) != record.id
     ]

@@ -47,11 +47,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grounded:
-    """One (picture, label) and what it earned; `map_hw` is kept for the report."""
+    """One (picture, label) and what it earned; both maps are kept for the report.
+
+    map_hw    of the picture; blank_hw of its grey twin, the same phrase asked
+    """
 
     row: int  # in part.records
     label: str
     map_hw: Floats
+    blank_hw: Floats
     largest: Box  # the largest region of the label: its size stratum
     pointing: float
     overlap: float
@@ -246,6 +250,7 @@ def _ground(
         row=row,
         label=label,
         map_hw=map_hw.copy(),  # not a view that keeps the maps of the whole batch
+        blank_hw=blank_hw.copy(),
         largest=max((region.box for region in regions), key=lambda box: box.area),
         pointing=pointing(map_hw, target),
         overlap=overlap(map_hw, target),

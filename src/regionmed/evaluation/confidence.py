@@ -1,22 +1,20 @@
-"""Whether a stated probability comes true: the expected calibration error, and a fitted scale.
+"""Whether a stated probability comes true: the expected calibration error.
 
-Similarities become probabilities by softmax(similarity * scale), or, for a label that is asked
-against its denial, by sigmoid(margin * scale). Legend: N answers, L labels, B bins.
+How similarities become probabilities, and the scale for it, stand in model/confidence.py.
+Legend: N answers, L labels, B bins.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, softmax
 
 from regionmed.evaluation.statistics import Floats, expected_hits
+from regionmed.model.confidence import fitted_scale as fitted_scale
 
 BINS = 15
 UNFITTED = 100.0  # where CLIP's training stops its scale; what is used without val rows
-SCALES = (0.1, 10_000.0)
-LEAST_TO_FIT = 20  # val pictures
 
 
 def calibration_error(stated_N: Floats, came_N: Floats, weights_N: Floats) -> float:
@@ -44,24 +42,3 @@ def stated_and_true(
         return expit(scaled_NL).ravel(), truth_NL.astype(float).ravel()
     highest_N = softmax(scaled_NL, axis=1).max(axis=1)
     return highest_N, expected_hits(scores_NL, truth_NL.argmax(axis=1))
-
-
-def fitted_scale(
-    scores_NL: NDArray[np.floating], truth_NL: NDArray[np.bool_], several: bool
-) -> float | None:
-    """The scale of least negative log likelihood; None from fewer than LEAST_TO_FIT rows.
-
-    The likelihood is log-concave in the scale, so the one minimum within SCALES is found.
-    """
-    if len(scores_NL) < LEAST_TO_FIT:
-        return None
-    wide_NL = np.asarray(scores_NL, float)
-
-    def loss(log_scale: float) -> float:
-        scaled_NL = wide_NL * np.exp(log_scale)
-        if several:
-            return float(-log_expit(np.where(truth_NL, scaled_NL, -scaled_NL)).mean())
-        return float(-log_softmax(scaled_NL, axis=1)[truth_NL].mean())
-
-    bounds = tuple(np.log(SCALES))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

@@ -151,7 +151,7 @@ def test_clip_benchmark_retrieves_as_we_do(part: Part, run: Path, tmp_path: Path
 
 
 def test_a_model_of_clip_benchmark_is_asked_about_our_regions(part: Part, tmp_path: Path) -> None:
-    """An open_clip tower without weights; crops of one label look alike, so all or none is right."""
+    """Without weights; crops of one label look alike, so all of them are right or none."""
     write_regions(part, tmp_path / "crops", "crop")
     metrics = clip_benchmark(
         "--model_type=open_clip", "--model=ViT-S-32-alt", "--pretrained=",

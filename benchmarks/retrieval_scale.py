@@ -104,14 +104,13 @@ def compare(name: str, rival: Callable[[np.ndarray, np.ndarray], Recalls], numbe
 def full(number: int) -> None:
     """Time and peak memory of one retrieval, embeddings included; nothing else is loaded."""
     pair = vectors(number)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     found, wall, processor = timed(ours, pair)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     held = sum(rows.nbytes for rows in pair)
     print(
         f"{number:,} pictures x {number:,} texts x {WIDTH}: {wall:.0f} s ({processor:.0f} s of "
         f"processor); peak {peak / 1e9:.2f} GB, of which {held / 1e9:.2f} GB the embeddings; "
-        f"{(peak - before) / 1e9:.2f} GB more than before it began; "
+        f"and {(peak - held) / 1e9:.2f} GB all else, the interpreter too; "
         + ", ".join(f"{way} recall@{k} {value:.4f}" for (way, k), value in found.items())
     )
     if peak > MOST_BYTES:

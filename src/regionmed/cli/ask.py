@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from regionmed.search.answer import Answer, Match
+    from regionmed.search.index import Index
 
 
 def command(
@@ -39,6 +40,7 @@ def command(
         print_json(answer.as_row() | {"model": loaded.name, "fingerprint": loaded.fingerprint})
         return
     print_answer(answer)
+    print_certainty(answer, opened)
     frame = f"{picture.frame.width} x {picture.frame.height} px"
     where = f"box {box}" if box is not None else "whole picture"
     print(f"{where} of {frame}; {loaded.name}, checkpoint {loaded.fingerprint[:12]}")
@@ -46,18 +48,36 @@ def command(
 
 
 def print_answer(answer: Answer) -> None:
-    """One table of sentences and, where an index was asked, one of similar regions."""
+    """Any doubt, one table of sentences and, where an index was asked, one of similar regions."""
     from rich.console import Console
     from rich.table import Table
 
+    if answer.unsure:
+        print(f"Unsure: {answer.unsure}\n")
     table = Table("sentence", title="Best-matching sentences", title_justify="left")
-    table.add_column("similarity", justify="right")
+    calibrated = any(sentence.probability is not None for sentence in answer.sentences)
+    for heading in ("probability", "similarity") if calibrated else ("similarity",):
+        table.add_column(heading, justify="right")
     for sentence in answer.sentences:
-        table.add_row(sentence.text, f"{sentence.similarity:.3f}")
+        likely = "" if sentence.probability is None else f"{100 * sentence.probability:.0f} %"
+        figures = [likely] if calibrated else []
+        table.add_row(sentence.text, *figures, f"{sentence.similarity:.3f}")
     Console().print(table)
     if answer.matches:
         what = "Most similar regions" if answer.box else "Most similar pictures"
         print_matches(answer.matches, what)
+
+
+def print_certainty(answer: Answer, index: Index | None) -> None:
+    """What was not judged; where probabilities stand above, what they rest on."""
+    if answer.unjudged:
+        print(f"Not judged: {answer.unjudged}")
+    calibration = index.certainty.findings if index else None
+    if calibration and any(sentence.probability is not None for sentence in answer.sentences):
+        print(
+            f"probability: among the findings of the index, calibrated on {calibration.rows:,} "
+            "val regions of its corpora and holding for regions like these alone"
+        )
 
 
 def print_matches(matches: tuple[Match, ...], title: str) -> None:

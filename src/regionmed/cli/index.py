@@ -25,3 +25,15 @@ def command(
         f"{out}: {counts['pictures']} pictures, {counts['regions']} regions, "
         f"{counts['sentences']} sentences (checkpoint {index.fingerprint[:12]})"
     )
+    certainty = index.certainty
+    if certainty.findings is None or certainty.regions is None:
+        print(
+            "answers will not say how likely they are: too few val regions that the model was not "
+            "trained on, no train regions, or fewer than two findings"
+        )
+    else:
+        print(
+            f"probabilities calibrated on {certainty.findings.rows:,} val regions; unfamiliar: "
+            f"below {certainty.regions.least:.2f} to the nearest of {certainty.regions.known:,} "
+            "train regions"
+        )

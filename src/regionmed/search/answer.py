@@ -2,7 +2,9 @@
 
 `ask` ranks sentences and indexed regions for a picture or a box; `find` ranks indexed entries for a
 text, a picture or a box. All places are in file pixels. A score is the cosine of two embeddings,
--1 to 1, called similarity: it orders answers, and is no probability that one of them is true.
+-1 to 1, called similarity: it orders answers, and is no probability that one of them is true. With
+an index that was calibrated an answer says how likely its findings are, and when it is unsure
+(certainty.py).
 
 K queries · S sentences · E embedding
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from regionmed.corpus.pixels import Picture, read_picture
 from regionmed.errors import FrameError, UsageError
 from regionmed.geometry import Box, Frame
+from regionmed.search.certainty import Judgement, judge
 from regionmed.search.index import Entry, Index
 
 if TYPE_CHECKING:
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A text and its similarity to what was asked about."""
+    """A text, its similarity to what was asked about, and how likely its finding is."""
 
     text: str
     similarity: float  # cosine, -1 to 1
+    probability: float | None = None  # 0 to 1; None where none is calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,12 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was asked about, best sentences first, most similar indexed entries first."""
+    """What was asked about, best sentences first, most similar indexed entries first.
+
+    unsure    one sentence why the answer is not to be relied upon; None where nothing speaks
+              against it that the index can see
+    unjudged  one sentence why certainty, or a part of it, could not be judged
+    """
 
     frame: Frame
     box: Box | None  # file pixels; None: the whole picture
@@ -69,6 +78,8 @@ class Answer:
     matches: tuple[
         Match, ...
     ]  # regions for a box, pictures for a whole picture; empty without index
+    unsure: str | None = None
+    unjudged: str | None = None
 
     def as_row(self) -> dict[str, Any]:
         """JSON types, places in file pixels."""
@@ -76,10 +87,9 @@ class Answer:
             "width": self.frame.width,
             "height": self.frame.height,
             "box": list(self.box.edges) if self.box else None,
-            "sentences": [
-                {"text": sentence.text, "similarity": sentence.similarity}
-                for sentence in self.sentences
-            ],
+            "unsure": self.unsure,
+            "unjudged": self.unjudged,
+            "sentences": [asdict(sentence) for sentence in self.sentences],
             "regions": [match.as_row() for match in self.matches],
         }
 
@@ -103,9 +113,14 @@ def ask(
     if index is not None:
         index.check_model(model)
     query_E = _embed(model, picture, box)
-    sentences = _sentences(model, index, phrases, query_E)[:top]
+    found = _sentences(model, index, phrases, query_E)
+    judged = _judged(index, query_E, region=box is not None, own_phrases=phrases is not None)
+    likely = judged.probability or {}
+    sentences = tuple(
+        replace(sentence, probability=likely.get(about)) for about, sentence in found[:top]
+    )
     matches = _matches(index, query_E, top, regions=box is not None) if index else ()
-    return Answer(picture.frame, box, tuple(sentences), matches)
+    return Answer(picture.frame, box, sentences, matches, judged.unsure, judged.unjudged)
 
 
 def find(
@@ -195,8 +210,8 @@ def _sentences(
     index: Index | None,
     phrases: Sequence[str] | None,
     query_E: NDArray[np.float32],
-) -> list[Sentence]:
-    """All sentences there are to choose from, best first, one a finding."""
+) -> list[tuple[str, Sentence]]:
+    """All sentences there are to choose from, best first, one a finding, behind what they mean."""
     if phrases is None and index is not None and index.sentences:
         texts, about, texts_SE = index.sentences, index.about, index.sentences_SE
     else:
@@ -211,7 +226,17 @@ def _sentences(
     best: dict[str, Sentence] = {}
     for i in _best(scores_S, len(texts)):
         best.setdefault(about[i], Sentence(texts[i], float(scores_S[i])))
-    return list(best.values())
+    return list(best.items())
+
+
+def _judged(
+    index: Index | None, query_E: NDArray[np.float32], *, region: bool, own_phrases: bool
+) -> Judgement:
+    if index is None:
+        return Judgement(unjudged="without an index nothing tells how sure this is; give --index")
+    findings = None if own_phrases else index.findings
+    known_KE = index.known(regions=region)
+    return judge(index.certainty, findings, query_E, known_KE, region=region)
 
 
 def _matches(

@@ -26,6 +26,7 @@ from regionmed.corpus.shards import Corpus
 from regionmed.errors import CorpusError, UsageError
 from regionmed.progress import Track, silent
 from regionmed.record import Record
+from regionmed.search.certainty import Certainty, findings_of, fit_calibration, fit_familiar
 from regionmed.search.index import ENTRIES, LAYOUT, SENTENCES, Index, open_index
 from regionmed.search.thumbnails import picture_thumbnail, region_thumbnail
 
@@ -44,6 +45,7 @@ def build_index(
     `source` is the name or path the model was loaded from; the index remembers it. A finished
     index that already lies at `out` is replaced once the new one is complete; anything else there
     is refused with UsageError and left as it is. CorpusError where no picture is left to index.
+    From rows of train and val it also learns when an answer is unsure (certainty.py).
     """
     _check_target(out)
     aside = out.with_name(f".{out.name}.partial")
@@ -54,7 +56,7 @@ def build_index(
         with pa.ipc.new_file(str(aside / "thumbnails.arrow"), THUMBNAILS) as thumbnails:
             for corpus in corpora:
                 gathered.add_corpus(corpus, thumbnails, track)
-        counts = gathered.write(aside, track)
+        facts = gathered.write(aside, track)
         manifest = {
             "index_layout": LAYOUT,
             "model": {
@@ -65,7 +67,7 @@ def build_index(
                 "embedding_dim": model.embedding_dim,
             },
             "corpora": [{"name": c.folder.name, "fingerprint": c.fingerprint} for c in corpora],
-            **counts,
+            **facts,
         }
         (aside / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
         _put_in_place(aside, out)
@@ -79,12 +81,16 @@ class _Gathered:
     """Rows, vectors (n, E) and sentences of the entries seen so far.
 
     sentences  text -> what it is about: a finding's phrase, or the text itself; in order of coming
+    phrases    for each row its finding's phrase; None for a whole picture
+    lent       texts of records outside val: certainty is not fitted with val's own words
     """
 
     model: RegionClip
     sentences: dict[str, str]
     rows: list[dict[str, Any]] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    phrases: list[str | None] = field(default_factory=list)
+    lent: set[str] = field(default_factory=set)
 
     def add_corpus(self, corpus: Corpus, thumbnails: pa.RecordBatchWriter, track: Track) -> None:
         """Embed a corpus; thumbnails go to the file as they come, the rest is kept."""
@@ -103,11 +109,14 @@ class _Gathered:
                 # copied: a view would keep the batch alive, padded to its fullest picture
                 self.vectors += [embedded.images[n][None].copy(), embedded.regions[n].copy()]
                 self.rows += _rows(record, first=len(self.rows))
-                self.sentences |= _texts(record, corpus)
+                texts = _texts(record, corpus)
+                self.sentences |= texts
+                self.phrases += [None, *_phrases(record, corpus)]
+                self.lent |= set() if record.split == "val" else set(texts)
             thumbnails.write_batch(pa.record_batch([pa.array(jpegs, pa.binary())], THUMBNAILS))
 
-    def write(self, folder: Path, track: Track) -> dict[str, int]:
-        """Write vectors, entries and sentences; returns their counts."""
+    def write(self, folder: Path, track: Track) -> dict[str, Any]:
+        """Write vectors, entries and sentences; returns their counts and the certainty."""
         if not self.rows:
             raise CorpusError(
                 "no picture to index: every record of the corpus is excluded or has no picture"
@@ -122,14 +131,48 @@ class _Gathered:
         }
         save_file(vectors, folder / "vectors.safetensors")
         pq.write_table(pa.Table.from_pylist(self.rows, ENTRIES), folder / "entries.parquet")
-        rows = [{"text": text, "about": self.sentences[text]} for text in texts]
+        findings = set(self.phrases)
+        rows = [
+            {"text": text, "about": about, "finding": about in findings}
+            for text, about in self.sentences.items()
+        ]
         pq.write_table(pa.Table.from_pylist(rows, SENTENCES), folder / "sentences.parquet")
         pictures = sum(row["region"] is None for row in self.rows)
         return {
             "pictures": pictures,
             "regions": len(self.rows) - pictures,
             "sentences": len(texts),
+            "certainty": self.certainty(vectors["entries_NE"], vectors["sentences_SE"]).as_json(),
         }
+
+    def certainty(
+        self, entries_NE: NDArray[np.float32], sentences_SE: NDArray[np.float32]
+    ) -> Certainty:
+        """Fitted on val rows that the checkpoint was not trained on, against train rows."""
+        seen = self.model.training_pictures or frozenset()
+        chosen: dict[tuple[str, bool], list[int]] = {}
+        for number, row in enumerate(self.rows):
+            if row["split"] != "val" or row["sha256"] not in seen:
+                chosen.setdefault((row["split"], row["region"] is not None), []).append(number)
+        known, fresh = (
+            {is_region: chosen.get((split, is_region), []) for is_region in (False, True)}
+            for split in ("train", "val")
+        )
+        sets = {kind: [self.rows[number]["set"] for number in fresh[kind]] for kind in fresh}
+        pictures, regions = (
+            fit_familiar(entries_NE[known[kind]], entries_NE[fresh[kind]], sets[kind])
+            for kind in (False, True)
+        )
+        findings, texts = set(self.phrases), list(self.sentences)
+        wordings = [
+            number
+            for number, text in enumerate(texts)
+            if self.sentences[text] in findings and (text in findings or text in self.lent)
+        ]
+        truth = [str(self.phrases[number]) for number in fresh[True]]
+        named = findings_of([self.sentences[text] for text in texts], wordings, sentences_SE)
+        calibration = fit_calibration(named, entries_NE[fresh[True]], truth, sets[True])
+        return Certainty(regions, pictures, calibration)
 
 
 def _rows(record: Record, first: int) -> Iterator[dict[str, Any]]:
@@ -155,12 +198,19 @@ def _rows(record: Record, first: int) -> Iterator[dict[str, Any]]:
         }
 
 
+def _phrases(record: Record, corpus: Corpus) -> list[str]:
+    """The finding's phrase of each region."""
+    phrases = corpus.phrases.get(record.set, {})
+    return [
+        region_phrase(region.label, record.modality, phrases.get(region.label))
+        for region in record.regions
+    ]
+
+
 def _texts(record: Record, corpus: Corpus) -> dict[str, str]:
     """What a record lends to answers: each text, and what it is about (see _Gathered)."""
-    phrases = corpus.phrases.get(record.set, {})
     texts = {record.texts.summary: record.texts.summary} if record.texts.summary else {}
-    for region in record.regions:
-        phrase = region_phrase(region.label, record.modality, phrases.get(region.label))
+    for region, phrase in zip(record.regions, _phrases(record, corpus), strict=True):
         texts[phrase] = phrase
         if region.text:
             texts[region.text] = phrase

@@ -3,9 +3,11 @@
     INDEX/
       vectors.safetensors   entries_NE, sentences_SE: float32, rows of length 1
       entries.parquet       a row for each row of entries_NE: record, label, box in file pixels
-      sentences.parquet     a text for each row of sentences_SE, and the finding it is about
+      sentences.parquet     a text for each row of sentences_SE, what it is about, and whether that
+                            is a finding: the phrase of a region's label
       thumbnails.arrow      a JPEG for each row of entries_NE (thumbnails.py)
-      manifest.json         written last: the checkpoint's fingerprint, the corpora, the counts
+      manifest.json         written last: the checkpoint's fingerprint, the corpora, the counts, and
+                            from when on answers are unsure (certainty.py)
 
 Search is exact: one matrix product. 20,000 regions by 384 numbers are 30 MB and take milliseconds
 on one core, so a search library would bring a dependency and approximate answers for nothing.
@@ -28,11 +30,12 @@ from safetensors.numpy import load_file
 
 from regionmed.errors import StaleIndexError, UsageError
 from regionmed.geometry import Box, Frame
+from regionmed.search.certainty import Calibration, Certainty, Familiar, Findings, findings_of
 
 if TYPE_CHECKING:
     from regionmed.model.region_clip import RegionClip
 
-LAYOUT = 1  # of the index folder; raised when the files above change their meaning
+LAYOUT = 2  # of the index folder; raised when the files above change their meaning
 ENTRIES = pa.schema(
     [
         ("picture", pa.int64()),
@@ -48,7 +51,7 @@ ENTRIES = pa.schema(
         ("box", pa.list_(pa.float64())),
     ]
 )
-SENTENCES = pa.schema([("text", pa.string()), ("about", pa.string())])
+SENTENCES = pa.schema([("text", pa.string()), ("about", pa.string()), ("finding", pa.bool_())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Index:
     """An index folder in memory; thumbnails stay on disk until asked for.
 
     `about` says for each sentence which finding's phrase it words, or repeats the sentence.
+    `findings` are those of regions, None where no region has a label.
     """
 
     folder: Path
@@ -83,6 +87,8 @@ class Index:
     about: tuple[str, ...]
     sentences_SE: NDArray[np.float32]
     thumbnails: pa.Table
+    findings: Findings | None
+    certainty: Certainty
 
     @property
     def fingerprint(self) -> str:
@@ -94,6 +100,15 @@ class Index:
         """Where the checkpoint lay, seen from here: a path, or a name such as "open_clip:NAME"."""
         source = str(self.manifest["model"]["source"])
         return str((self.folder / source).resolve()) if source.startswith(".") else source
+
+    def known(self, *, regions: bool) -> NDArray[np.float32]:
+        """Vectors (K, E) of the regions, or of the whole pictures, of the split train."""
+        rows = [
+            entry.number
+            for entry in self.entries
+            if entry.split == "train" and (entry.region is not None) == regions
+        ]
+        return self.entries_NE[rows]
 
     def thumbnail(self, number: int) -> bytes:
         """JPEG of entry `number`: the whole picture, or the region's view (thumbnails.view)."""
@@ -121,11 +136,14 @@ def open_index(folder: Path) -> Index:
         ) from error
     if layout != LAYOUT:
         raise UsageError(
-            f"index '{folder}' has layout {layout}, this version reads {LAYOUT}; make it anew"
+            f"index '{folder}' has layout {layout}, this version reads {LAYOUT}, in which an index "
+            "also knows how sure its answers are; make it anew with 'regionmed index'"
         )
     vectors = load_file(folder / "vectors.safetensors")
     rows = pq.read_table(folder / "entries.parquet").to_pylist()
-    sentences = pq.read_table(folder / "sentences.parquet")
+    sentences = pq.read_table(folder / "sentences.parquet").to_pydict()
+    about = tuple(sentences["about"])
+    named = [row for row, finding in enumerate(sentences["finding"]) if finding]
     with pa.memory_map(str(folder / "thumbnails.arrow")) as mapped:
         thumbnails = pa.ipc.open_file(mapped).read_all()
     return Index(
@@ -133,10 +151,12 @@ def open_index(folder: Path) -> Index:
         manifest,
         tuple(_entry(number, row) for number, row in enumerate(rows)),
         vectors["entries_NE"],
-        tuple(sentences["text"].to_pylist()),
-        tuple(sentences["about"].to_pylist()),
+        tuple(sentences["text"]),
+        about,
         vectors["sentences_SE"],
         thumbnails,
+        findings_of(about, named, vectors["sentences_SE"]),
+        _certainty(manifest["certainty"]),
     )
 
 
@@ -147,3 +167,12 @@ def _entry(number: int, row: dict[str, Any]) -> Entry:
         x0, y0, x1, y1 = edges
         box = Box(x0, y0, x1, y1, frame)
     return Entry(number=number, frame=frame, box=box, **row)
+
+
+def _certainty(row: dict[str, Any]) -> Certainty:
+    regions, pictures, findings = (row[name] for name in ("regions", "pictures", "findings"))
+    return Certainty(
+        Familiar(**regions) if regions else None,
+        Familiar(**pictures) if pictures else None,
+        Calibration(**findings) if findings else None,
+    )

@@ -5,7 +5,8 @@
     POST /api/pictures                 the bytes of a PNG, JPEG or DICOM file -> id, size, window
     GET  /api/pictures/{id}.png        the pixels as opened
     GET  /api/pictures/{id}/values     grey values before the window: float32, little endian, rows
-    POST /api/ask                      {id, box?, window?, top?} -> sentences, similar regions
+    POST /api/ask                      {id, box?, window?, top?} -> sentences, similar regions,
+                                       and "unsure": a reason for doubt, or null
     POST /api/search                   {text, top?} -> regions and pictures of the index
     GET  /api/thumbnails/{number}.jpg  of an entry of the index
     GET  /health                       {"ok": true}
@@ -241,6 +242,7 @@ def _status(model: RegionClip, index: Index) -> dict[str, Any]:
         "index": {
             "name": index.folder.resolve().name,
             "corpora": [c["name"] for c in index.manifest["corpora"]],
+            "certainty": index.certainty.as_json(),
         }
         | counts,
     }

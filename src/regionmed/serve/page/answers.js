@@ -13,18 +13,41 @@ function make(tag, className, text) {
 
 const figure = (similarity) => similarity.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
 
+const percent = (probability) => (probability < 0.005 ? "< 1 %" : `${Math.round(100 * probability)} %`);
+
 function showSentences(sentences) {
+  const calibrated = sentences.some(({ probability }) => probability !== null);
+  $("columns").hidden = !calibrated;
+  $("sentences").classList.toggle("calibrated", calibrated);
   $("sentences").replaceChildren(
-    ...sentences.map(({ text, similarity }) => {
+    ...sentences.map(({ text, similarity, probability }) => {
       const item = make("li");
       const measure = make("span", "measure");
       const bar = make("i");
       bar.style.width = `${100 * Math.min(Math.max(similarity, 0), 1)}%`;
       measure.append(bar);
-      item.append(make("span", "text", text), make("span", "similarity", figure(similarity)), measure);
+      const likely = make("span", "likely", probability === null ? "–" : percent(probability));
+      if (probability === null) likely.title = "No finding of a region: it has no probability";
+      item.append(make("span", "text", text), ...(calibrated ? [likely] : []),
+        make("span", "similarity", figure(similarity)), measure);
       return item;
     }),
   );
+  return calibrated;
+}
+
+// The doubt stands above the answers and hides none of them.
+function showCertainty({ unsure, unjudged }) {
+  $("unsure").hidden = unsure === null;
+  $("unsure-reason").textContent = unsure ?? "";
+  $("unjudged").hidden = unjudged === null;
+  $("unjudged").textContent = unjudged === null ? "" : `Certainty not judged: ${unjudged}.`;
+}
+
+function meaningOfLikely({ findings }) {
+  const count = findings.rows.toLocaleString("en");
+  return `Likely: the probability among the findings of this index. It was calibrated on ${count} `
+    + "validation regions of its corpora and holds for regions like these alone.";
 }
 
 // A picture of `extent` [x0, y0, x1, y1] (file pixels) with a box of the same frame drawn over it.
@@ -56,15 +79,18 @@ const title = (match) =>
   match.label ? breakable(match.label) : match.region === null ? "Whole picture" : "No label";
 
 // `index` holds the counts that /api/status gives, `opened` is the sha256 of the picture asked about.
-export function showAnswer({ box, sentences, regions }, index, opened) {
+export function showAnswer(answer, index, opened) {
+  const { box, sentences, regions, unsure } = answer;
   const kind = box ? "regions" : "pictures";
   $("sentences-of").textContent = `nearest of ${index.sentences.toLocaleString("en")}; none need fit`;
   $("matches-title").textContent = `Most similar ${kind}`;
   $("matches-of").textContent = `nearest of ${index[kind].toLocaleString("en")}`;
-  showSentences(sentences);
+  showCertainty(answer);
+  $("likely-means").textContent = showSentences(sentences) ? meaningOfLikely(index.certainty) : "";
   showMatches($("matches"), regions, opened);
   const [best] = sentences;
-  $("spoken").textContent = best ? `Best match: ${best.text}, similarity ${figure(best.similarity)}` : "";
+  const doubt = unsure === null ? "" : `Unsure: ${unsure}. `;
+  $("spoken").textContent = best ? `${doubt}Best match: ${best.text}, similarity ${figure(best.similarity)}` : "";
 }
 
 // `opened` is the sha256 of the picture on the screen: a hit in that very picture is marked as such.

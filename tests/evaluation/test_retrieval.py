@@ -9,7 +9,7 @@ import pytest
 from regionmed.corpus.shards import Corpus, write_corpus
 from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.part import Part, open_parts
-from regionmed.evaluation.report_cases import retrieval_cases
+from regionmed.evaluation.report.cases import retrieval_cases
 from regionmed.evaluation.retrieval import Retrieval, outcomes_of, run_retrieval, score_retrieval
 from regionmed.evaluation.score import Score
 from regionmed.evaluation.statistics import macro_mean

@@ -19,7 +19,7 @@ from regionmed.evaluation.grounding import run_grounding
 from regionmed.evaluation.part import Part, open_parts
 from regionmed.evaluation.region_views import view_regions
 from regionmed.evaluation.regions import asked_regions, run_regions, stored_views
-from regionmed.evaluation.report import report_html
+from regionmed.evaluation.report.page import report_html
 from regionmed.evaluation.retrieval import run_retrieval
 from regionmed.evaluation.score import Score, scores_json
 from regionmed.evaluation.subject import Scored, is_stored

@@ -8,15 +8,21 @@ from typing import Any
 import numpy as np
 
 from regionmed.batches.cache import model_frame
-from regionmed.evaluation.grounding import Grounded, GroundingAnswers, hottest_place
+from regionmed.evaluation.grounding import (
+    Grounded,
+    GroundingAnswers,
+    hottest_place,
+    mean_training_box,
+)
 from regionmed.evaluation.part import Part
 from regionmed.evaluation.regions import RegionAnswers
-from regionmed.evaluation.report_pictures import heat_thumbnail, thumbnail
+from regionmed.evaluation.report.pictures import heat_thumbnail, thumbnail
 from regionmed.evaluation.retrieval import Retrieval
-from regionmed.geometry import Placement
+from regionmed.geometry import Box, Placement
 
 BEST, WORST = 2, 4  # regions of each set
-GROUNDED = 5  # heat maps of each set, from the best overlap to the worst
+GROUNDED = 4  # questions of each set, from the worst overlap to the best
+FIRST = 4  # regions that a phrase found first
 RETRIEVED, SAID = 3, 3  # pictures found and missed of each set; captions shown with each
 CAPTION_LENGTH = 180  # characters
 
@@ -41,13 +47,54 @@ def region_cases(answers: Sequence[RegionAnswers]) -> list[dict[str, Any]]:
     return sets
 
 
-def grounding_cases(answers: Sequence[GroundingAnswers]) -> list[dict[str, Any]]:
-    """For each set maps at even steps from the best overlap to the worst, with the true boxes."""
+def phrase_cases(answers: Sequence[RegionAnswers]) -> list[dict[str, Any]]:
+    """For each set the phrase that finds its regions worst and the one that finds them best.
+
+    With each the regions that lie nearest to it, each of a picture of its own; `right` counts the
+    true ones among the first `among` of all regions.
+    """
     sets = []
     for one in answers:
-        ranked = sorted(one.answers, key=lambda answer: -answer.overlap)
+        ranked = [np.argsort(-column, kind="stable") for column in one.similarity_RL.T]
+        counts = np.bincount(one.asked.truth_R, minlength=len(one.asked.labels))
+        among = np.minimum(counts, 10)
+        right = [
+            int((one.asked.truth_R[order[:few]] == label).sum())
+            for label, (order, few) in enumerate(zip(ranked, among, strict=True))
+        ]
+        worst_first = np.argsort(np.array(right) / among, kind="stable")
+        chosen = dict.fromkeys([int(worst_first[0]), int(worst_first[-1])])
+        phrases = [
+            {
+                "phrase": one.part.phrases[one.asked.labels[label]],
+                "right": right[label],
+                "among": int(among[label]),
+                "gallery": len(one.asked.truth_R),
+                "found": [
+                    _found_case(one, row, label)
+                    for row in _of_different_pictures(one, ranked[label], FIRST)
+                ],
+            }
+            for label in chosen
+        ]
+        sets.append({"set": one.part.name, "phrases": phrases})
+    return sets
+
+
+def grounding_cases(answers: Sequence[GroundingAnswers]) -> list[dict[str, Any]]:
+    """For each set the worst overlap first, then even steps to the best, beside the baselines.
+
+    Beside the map of the picture stands that of its grey twin, for the same phrase, and the mean
+    training box: what can be had without looking.
+    """
+    sets = []
+    for one in answers:
+        ranked = sorted(one.answers, key=lambda answer: answer.overlap)
         steps = np.linspace(0, len(ranked) - 1, min(GROUNDED, len(ranked))).round().astype(int)
-        cases = [_grounding_case(one.part, ranked[step]) for step in dict.fromkeys(steps.tolist())]
+        prior = mean_training_box(one.part)
+        cases = [
+            _grounding_case(one.part, ranked[step], prior) for step in dict.fromkeys(steps.tolist())
+        ]
         sets.append({"set": one.part.name, "cases": cases})
     return sets
 
@@ -85,7 +132,21 @@ def _region_case(one: RegionAnswers, row: int, margin: float) -> dict[str, Any]:
     }
 
 
-def _grounding_case(part: Part, answer: Grounded) -> dict[str, Any]:
+def _found_case(one: RegionAnswers, row: int, label: int) -> dict[str, Any]:
+    picture, number = one.asked.places[row]
+    record = one.part.records[picture]
+    return {
+        "picture": thumbnail(one.part.corpus.picture(one.part.indices[picture])),
+        "boxes": [record.regions[number].box],
+        "true": one.asked.labels[one.asked.truth_R[row]],
+        "right": bool(one.asked.truth_R[row] == label),
+        "id": record.id,
+    }
+
+
+def _grounding_case(
+    part: Part, answer: Grounded, prior: tuple[float, float, float, float] | None
+) -> dict[str, Any]:
     record = part.records[answer.row]
     image = part.corpus.picture(part.indices[answer.row])
     assert record.frame is not None
@@ -95,9 +156,13 @@ def _grounding_case(part: Part, answer: Grounded) -> dict[str, Any]:
         "picture": heat_thumbnail(image, answer.map_hw, placement),
         "boxes": [region.box for region in record.regions if region.label == answer.label],
         "hottest": hottest_place(answer.map_hw, placement),
+        "blank": heat_thumbnail(image, answer.blank_hw, placement),
+        "prior": None if prior is None else Box.from_unit(prior, record.frame),
         "phrase": part.phrases[answer.label],
         "overlap": answer.overlap,
         "pointing": answer.pointing,
+        "blank_overlap": answer.overlap_controls["blank"],
+        "prior_overlap": answer.overlap_controls.get("centre prior"),
         "id": record.id,
     }
 

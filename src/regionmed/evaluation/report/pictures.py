@@ -12,7 +12,7 @@ from PIL import Image
 from regionmed.evaluation.encode import Floats
 from regionmed.geometry import Box, Placement
 
-SIDE = 300  # pixels of the longer side
+SIDE = 280  # pixels of the longer side
 QUALITY = 78
 HEAT_COLOUR = (255, 176, 0)  # amber: told from grey tissue by every kind of colour vision
 HEAT_OPACITY = 0.62

@@ -54,7 +54,7 @@ def test_stored_vectors_get_the_scores_of_the_model_that_gave_them(
 
 def _what(score: Score) -> tuple[object, ...]:
     """What was measured, without what it gave."""
-    way = [score.details.get(key) for key in ("direction", "boxes")]
+    way = [score.details.get(key) for key in ("direction", "boxes", "target", "shots")]
     return score.task, score.set, score.stratum, score.metric, *way
 
 

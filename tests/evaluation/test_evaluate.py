@@ -17,6 +17,13 @@ from regionmed.errors import UsageError
 from regionmed.evaluation.evaluate import evaluate
 from regionmed.model.region_clip import RegionClip
 
+REGIONS = {
+    "task": "region_classification",
+    "set": "squares",
+    "stratum": "all",
+    "boxes": "given",
+}
+
 
 @pytest.fixture(scope="module")
 def evaluated(
@@ -47,29 +54,33 @@ def test_every_task_is_scored_with_interval_and_chance(rows: list[dict[str, Any]
         "retrieval",
         "prompt_classification",
         "vqa",
+        "vqa_ranking",
+        "region_retrieval",
+        "linear_probe",
+        "probe",
     }
     for row in rows:
+        assert row["split"] == "test"
+        if row["metric"] == "cnr":  # contrast to noise is no share
+            continue
         assert 0 <= row["low"] <= row["value"] + 1e-9
         assert row["value"] <= row["high"] + 1e-9
         assert row["high"] <= 1
         assert 0 <= row["chance"] <= 1
-        assert row["split"] == "test"
 
 
 def test_a_picture_that_was_trained_on_is_dropped_and_said(rows: list[dict[str, Any]]) -> None:
-    row = only(rows, task="region_classification", set="squares", metric="accuracy", stratum="all")
+    row = only(rows, **REGIONS, metric="accuracy")
     assert row["n"] == 23
     assert row["leakage"].startswith("1 of 24 pictures were trained on")
 
 
 def test_place_alone_answers_here_and_the_control_says_so(rows: list[dict[str, Any]]) -> None:
-    row = only(
-        rows, task="region_classification", set="squares", metric="macro_accuracy", stratum="all"
-    )
+    row = only(rows, **REGIONS, metric="macro_accuracy")
     assert row["controls"]["box-only"] == 1
     assert row["controls"]["majority"] == 0.5
     assert set(row["controls"]) == {
-        "majority", "box-only", "blank", "wrong-region", "whole-picture"
+        "majority", "box-only", "blank", "context-free", "marker", "wrong-region", "whole-picture"
     }  # fmt: skip
     assert row["differences"]["box-only"]["value"] == pytest.approx(row["value"] - 1)
 
@@ -114,7 +125,11 @@ def test_the_same_settings_give_the_same_bytes(
     evaluate(untrained, [squares], tmp_path)
     for name in ("scores.json", "report.html"):
         assert (tmp_path / name).read_bytes() == (evaluated / name).read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "scores.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "answers.parquet",
+        "report.html",
+        "scores.json",
+    ]
 
 
 def test_the_report_loads_nothing_and_shows_every_whole_set_score(

@@ -170,3 +170,13 @@ def test_a_set_that_is_all_right_keeps_its_doubt_in_a_mean_over_sets() -> None:
 def test_draws_made_elsewhere_get_a_shares_interval() -> None:
     found = drawn_share(1.0, np.ones(2000), names(50))
     assert found.low == pytest.approx(mean(np.ones(50), names(50), "all").low)
+
+
+def test_a_mean_of_sets_that_are_all_right_is_not_certain_and_one_of_exact_values_is() -> None:
+    right = mean(np.ones(20), [str(i) for i in range(20)], "a")
+    both = mean_of_estimates([right, right])
+    assert both.value == 1
+    assert 0.85 < both.low < 1
+    assert both.high == pytest.approx(1)
+    exact = Estimate(0.5, np.full(9, 0.5), "difference", error=0.0, least=np.inf, square=0.25)
+    assert mean_of_estimates([exact, exact]).interval == (0.5, 0.5)

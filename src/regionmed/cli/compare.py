@@ -13,14 +13,15 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder for comparison.json, .md, .html and arms/.")],
 ) -> None:
     """Hold models against a reference: paired differences, corrected for their number."""
-    import regionmed
     from regionmed.cli.progress import bar
+    from regionmed.corpus.shards import open_corpus
     from regionmed.evaluation.compare import PAGE, compare
     from regionmed.evaluation.compare_plan import read_plan
+    from regionmed.evaluation.stored import open_scored
 
     plan = read_plan(file)
-    corpora = [regionmed.open_corpus(folder) for folder in plan.corpora]
-    rows = compare(plan, corpora, out, regionmed.load, bar)
+    corpora = [open_corpus(folder) for folder in plan.corpora]
+    rows = compare(plan, corpora, out, open_scored, bar)
     for row in rows:
         for arm, gain in row.differences.items():
             if row.stratum == "all":

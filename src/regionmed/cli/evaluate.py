@@ -8,7 +8,11 @@ import typer
 
 def command(
     model: Annotated[
-        str, typer.Argument(help="A run folder, a checkpoint folder, or open_clip:NAME.")
+        str,
+        typer.Argument(
+            help="A run or checkpoint folder, open_clip:NAME, transformers:NAME, or "
+            "embeddings:FOLDER."
+        ),
     ],
     corpus: Annotated[list[Path], typer.Option(help="A corpus folder; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")],
@@ -27,12 +31,13 @@ def command(
     from regionmed.cli.progress import bar
     from regionmed.evaluation.benchmark import open_copy
     from regionmed.evaluation.evaluate import REPORT, evaluate
+    from regionmed.evaluation.stored import open_scored
 
     if benchmark is None:
         corpora = [regionmed.open_corpus(folder) for folder in corpus]
     else:
         corpora = open_copy(benchmark, corpus, out, split, bar)
-    scores = evaluate(regionmed.load(model), corpora, out, split, bar)
+    scores = evaluate(open_scored(model), corpora, out, split, bar)
     for score in scores:
         if score.stratum == "all":
             interval = f"[{score.low:.3f}, {score.high:.3f}]"

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from regionmed.corpus.shards import Corpus
 from regionmed.evaluation.encode import encode_texts, rows_of
-from regionmed.evaluation.evaluate import run_tasks
 from regionmed.evaluation.findings import Findings
 from regionmed.evaluation.part import open_parts
 from regionmed.evaluation.stored import write_embeddings
 from regionmed.evaluation.subject import Subject
+from regionmed.evaluation.tasks import run_tasks
 from regionmed.progress import Track, silent
 from regionmed.record import SPLITS, Record
 

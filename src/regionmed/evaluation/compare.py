@@ -10,10 +10,10 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import regionmed
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
 from regionmed.evaluation.compare_page import comparison_html, comparison_markdown
@@ -21,6 +21,7 @@ from regionmed.evaluation.compare_plan import Plan
 from regionmed.evaluation.compare_table import Row, comparison_rows
 from regionmed.evaluation.evaluate import SCORES, evaluate
 from regionmed.evaluation.outcomes import ANSWERS, Outcomes, read_outcomes
+from regionmed.evaluation.part import spoken_name
 from regionmed.evaluation.score import rounded
 from regionmed.evaluation.subject import Scored
 from regionmed.progress import Track, silent
@@ -51,7 +52,11 @@ def compare(
             weights = _evaluated(load(model), corpora, plan.split, folder, track)
             arms.setdefault(name, []).append(read_outcomes(folder / ANSWERS))
             described.setdefault(name, []).append(
-                {"model": model, "weights": weights, "leakage": _leakage(folder / SCORES)}
+                {
+                    "model": spoken_name(model),
+                    "weights": weights,
+                    "leakage": _leakage(folder / SCORES),
+                }
             )
     rows = comparison_rows(arms, plan.reference)
     if not rows:
@@ -85,7 +90,7 @@ def _evaluated(
         "weights": model.fingerprint,
         "corpora": [corpus.fingerprint for corpus in corpora],
         "split": split,
-        "version": regionmed.__version__,
+        "version": version("regionmed"),
     }
     text = json.dumps(conditions, indent=1) + "\n"
     finished = folder / FINISHED

@@ -20,6 +20,7 @@ from regionmed.record import Record
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
+MOST_OF_A_LABEL = 200  # regions that a probe may learn from
 BATCH = 16  # pictures at a time: larger ones leave the cache of a small machine and are slower
 
 
@@ -45,23 +46,32 @@ class Rows:
 
 
 def rows_of(model: Scored, part: Part, split: str, track: Track = silent) -> Rows:
-    """Every usable record of a split of the Part's set, and its regions, through the model once."""
+    """Every usable record of a split of the Part's set, and its regions, through the model once.
+
+    Of each label at most MOST_OF_A_LABEL regions, the same for every model: a model that is shown
+    crops would otherwise spend an hour on the red cells of one set.
+    """
     chosen = [(index, record) for index, record in part.everything if record.split == split]
     records = tuple(record for _, record in chosen)
-    places = [(row, n) for row, record in enumerate(records) for n in range(len(record.regions))]
+    places = _some_places(records, f"{part.name} {split}")
     if is_stored(model):
         stored = model.stored_regions([(records[row].id, number) for row, number in places])
         none = np.zeros((0, model.embedding_dim), np.float32)
         regions_RE, kept = (none, []) if stored is None else (stored, places)
         return Rows(records, model.stored_images(records), regions_RE, tuple(kept))
+    numbers: list[list[int]] = [[] for _ in records]
+    for row, number in places:
+        numbers[row].append(number)
     images, regions = [], []
     title = f"{part.name}: {split} rows"
     for start in track(range(0, len(chosen), BATCH), title):  # pixels of a whole set may not fit
         some = chosen[start : start + BATCH]
         pictures = placed(part.corpus, [index for index, _ in some], model.image_size, title)
         boxes = [
-            boxes_to_unit([region.box for region in record.regions], placement)
-            for (_, record), placement in zip(some, pictures.placements, strict=True)
+            boxes_to_unit(
+                [records[start + at].regions[n].box for n in numbers[start + at]], placement
+            )
+            for at, placement in enumerate(pictures.placements)
         ]
         encoded = encode(model, pictures.pixels_NHWC, boxes)
         images.append(encoded.images_NE)
@@ -70,6 +80,24 @@ def rows_of(model: Scored, part: Part, split: str, track: Track = silent) -> Row
     return Rows(
         records, np.concatenate([none, *images]), np.concatenate([none, *regions]), tuple(places)
     )
+
+
+def every_place(records: Sequence[Record]) -> tuple[tuple[int, int], ...]:
+    """(row, number) of every region, record after record."""
+    return tuple((row, n) for row, record in enumerate(records) for n in range(len(record.regions)))
+
+
+def _some_places(records: Sequence[Record], seed: str) -> list[tuple[int, int]]:
+    """At most MOST_OF_A_LABEL regions of each label, drawn by a seed, in the records' order."""
+    generator = np.random.default_rng(list(seed.encode()))
+    by_label: dict[str, list[tuple[int, int]]] = {}
+    for row, number in every_place(records):
+        by_label.setdefault(records[row].regions[number].label, []).append((row, number))
+    kept: list[tuple[int, int]] = []
+    for label in sorted(by_label):
+        places = by_label[label]
+        kept += [places[at] for at in generator.permutation(len(places))[:MOST_OF_A_LABEL]]
+    return sorted(kept)
 
 
 def encode(

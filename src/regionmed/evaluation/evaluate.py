@@ -1,7 +1,7 @@
-"""evaluate: every task that fits, on every set of the corpora, to scores.json and report.html.
+"""evaluate: every task that fits, on every set of the corpora, to scores, answers and report.
 
 Sets are opened one after another and their pictures encoded once; what tasks found is kept, pixels
-are not. Both files are written aside and put in place together, so `out` holds both or neither.
+are not. The files are written aside and put in place together, so `out` holds all or none.
 """
 
 from __future__ import annotations
@@ -13,18 +13,13 @@ from pathlib import Path
 
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
-from regionmed.evaluation.encode import encode, rows_of
 from regionmed.evaluation.findings import Findings
-from regionmed.evaluation.grounding import run_grounding
-from regionmed.evaluation.part import Part, open_parts
-from regionmed.evaluation.region_views import view_regions
-from regionmed.evaluation.regions import asked_regions, run_regions, stored_views
+from regionmed.evaluation.outcomes import ANSWERS, write_outcomes
+from regionmed.evaluation.part import open_parts
 from regionmed.evaluation.report.page import report_html
-from regionmed.evaluation.retrieval import run_retrieval
 from regionmed.evaluation.score import Score, scores_json
-from regionmed.evaluation.subject import Scored, is_stored
-from regionmed.evaluation.vqa import run_vqa
-from regionmed.evaluation.zero_shot import run_prompts
+from regionmed.evaluation.subject import Scored
+from regionmed.evaluation.tasks import run_tasks
 from regionmed.progress import Track, silent
 from regionmed.record import SPLITS
 
@@ -38,19 +33,18 @@ def evaluate(
     split: str = "test",
     track: Track = silent,
 ) -> list[Score]:
-    """Score a model on one split of some corpora and write scores.json and report.html into `out`.
+    """Score a model on one split of some corpora and write its files into `out`.
 
+    scores.json, report.html, and answers.parquet: what each item earned, for regionmed compare.
     UsageError where `out` is a file, the split is no split, two corpora hold one set, or nothing
     may be scored. Older files of these names are replaced, everything else in `out` stays.
     """
     if split not in SPLITS:
         raise UsageError(f"'{split}' is no split; choose one of {', '.join(SPLITS)}")
     if any(path.is_file() for path in (out, *out.parents)):
-        raise UsageError(
-            f"--out {out} is a file or lies below one; give a folder for {SCORES} and {REPORT}"
-        )
+        raise UsageError(f"--out {out} is a file or lies below one; give a folder")
     findings = Findings()
-    for part in open_parts(model, corpora, split):
+    for part in open_parts(model, corpora, split, track):
         run_tasks(model, part, findings, track)
     scores = findings.scores()
     if not scores:
@@ -60,46 +54,16 @@ def evaluate(
             "places to point at"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write_both(out, scores_json(scores), report_html(findings, scores))
+    _write_all(out, findings, scores)
     return scores
 
 
-def run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> None:
-    """Every task that fits the Part; pictures are placed and encoded once."""
-    findings.parts.append(part)
-    asked = asked_regions(part)
-    if is_stored(model):
-        pictures, views = None, stored_views(model, part, asked) if asked else None
-        images_NE = views.images_NE if views else model.stored_images(part.records)
-    else:
-        pictures = part.pictures(model.image_size, track)
-        views = view_regions(model, part, pictures, asked.places, track) if asked else None
-        images_NE = (
-            views.images_NE
-            if views
-            else encode(model, pictures.pixels_NHWC, None, part.name, track).images_NE
-        )
-    if asked is not None and views is not None:
-        findings.regions.append(run_regions(model, part, asked, views))
-    if (retrieval := run_retrieval(model, part, images_NE)) is not None:
-        findings.retrieval.append(retrieval)
-    if not is_stored(model) and pictures is not None:
-        grounding = run_grounding(model, part, pictures, track)
-        findings.grounding.extend([] if grounding is None else [grounding])
-    val = rows_of(model, part, "val", track)
-    if (prompts := run_prompts(model, part, pictures, images_NE, val, track)) is not None:
-        findings.prompts.append(prompts)
-    if any(record.questions for record in part.records):
-        train = rows_of(model, part, "train", track)
-        if (vqa := run_vqa(model, part, pictures, images_NE, train, val, track)) is not None:
-            findings.vqa.append(vqa)
-
-
-def _write_both(out: Path, scores: str, report: str) -> None:
-    """The report first: scores.json is what programs read, so its presence means both are there."""
+def _write_all(out: Path, findings: Findings, scores: Sequence[Score]) -> None:
+    """scores.json last: it is what programs read, so its presence means that all are there."""
     (out / SCORES).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evaluation-", dir=out) as aside:
-        for name, text in ((REPORT, report), (SCORES, scores)):
-            path = Path(aside) / name
-            path.write_text(text, encoding="utf-8")
-            os.replace(path, out / name)
+        (Path(aside) / REPORT).write_text(report_html(findings, scores), encoding="utf-8")
+        write_outcomes(Path(aside) / ANSWERS, findings.outcomes())
+        (Path(aside) / SCORES).write_text(scores_json(scores), encoding="utf-8")
+        for name in (REPORT, ANSWERS, SCORES):
+            os.replace(Path(aside) / name, out / name)

@@ -101,7 +101,9 @@ class Estimate:
 
     def _answers(self, variance: float) -> float:
         """The number of independent answers of this variance that would be as sure."""
-        return self.least if self.spread < NOTHING else variance / self.spread**2
+        # a mean over sets that are each all right has an error of theirs and no variance of its own
+        certain = self.spread < NOTHING or variance < NOTHING
+        return self.least if certain else variance / self.spread**2
 
     def _agresti_min(self) -> tuple[float, float]:
         answers = self._answers(max(self.square - self.value**2, 0.0))
@@ -132,13 +134,14 @@ def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
     draws_D = mean_of_known(np.array([estimate.draws for estimate in estimates]), axis=0)
     errors = np.array([_error_in_mean(estimate) for estimate in estimates])
     kinds = {estimate.kind for estimate in estimates}
+    unsure = sum(1 / estimate.least for estimate in estimates)  # 0 where every value is exact
     return Estimate(
         float(np.mean([estimate.value for estimate in estimates])),
         draws_D,
         kind=kinds.pop() if len(kinds) == 1 else "free",
         error=float(np.sqrt((errors**2).sum())) / number,
         freedom=joint_freedom(errors**2, [estimate.freedom for estimate in estimates]),
-        least=number**2 / sum(1 / estimate.least for estimate in estimates),
+        least=number**2 / unsure if unsure else math.inf,
         square=float(np.mean([estimate.square for estimate in estimates])),
     )
 

@@ -59,13 +59,21 @@ def print_answer(answer: Answer) -> None:
     for heading in ("probability", "similarity") if calibrated else ("similarity",):
         table.add_column(heading, justify="right")
     for sentence in answer.sentences:
-        likely = "" if sentence.probability is None else f"{100 * sentence.probability:.0f} %"
-        figures = [likely] if calibrated else []
+        figures = [_percent(sentence.probability)] if calibrated else []
         table.add_row(sentence.text, *figures, f"{sentence.similarity:.3f}")
     Console().print(table)
     if answer.matches:
         what = "Most similar regions" if answer.box else "Most similar pictures"
         print_matches(answer.matches, what)
+
+
+def _percent(probability: float | None) -> str:
+    # no finding is certain, and none is out of the question
+    if probability is None:
+        return ""
+    if probability < 0.005:
+        return "< 1 %"
+    return "> 99 %" if probability >= 0.995 else f"{100 * probability:.0f} %"
 
 
 def print_certainty(answer: Answer, index: Index | None) -> None:

@@ -233,7 +233,9 @@ def _judged(
     index: Index | None, query_E: NDArray[np.float32], *, region: bool, own_phrases: bool
 ) -> Judgement:
     if index is None:
-        return Judgement(unjudged="without an index nothing tells how sure this is; give --index")
+        return Judgement(
+            unjudged="how sure this is; without an index there is nothing to compare it with"
+        )
     findings = None if own_phrases else index.findings
     known_KE = index.known(regions=region)
     return judge(index.certainty, findings, query_E, known_KE, region=region)

@@ -77,7 +77,7 @@ class Judgement:
     """What is said of an answer's certainty: one sentence each, or None."""
 
     unsure: str | None = None
-    unjudged: str | None = None  # what could not be judged, and why
+    unjudged: str | None = None  # what could not be judged; why
     probability: dict[str, float] | None = None  # finding -> 0..1, summing to 1
 
 
@@ -154,13 +154,15 @@ def judge(
     kind = "region" if region else "picture"
     familiar = certainty.regions if region else certainty.pictures
     if familiar is None:
-        return Judgement(unjudged=f"this index was made with too few val {kind}s to judge by")
+        return Judgement(
+            unjudged=f"how sure this is; the index was made with too few val {kind}s to tell"
+        )
     near = float(familiarity(query_E[None], known_KE)[0])
     if near < familiar.least:
         said = (
-            f"this {kind} looks like none of the {familiar.known:,} train {kind}s of this index "
-            f"(nearest similarity {near:.2f}, {1 - familiar.flagged:.0%} of new {kind}s reach "
-            f"{familiar.least:.2f})"
+            f"this {kind} looks like none of the {familiar.known:,} train {kind}s of this index: "
+            f"the nearest has similarity {near:.2f}, and {1 - familiar.flagged:.0%} of {kind}s of "
+            f"its sets reach {familiar.least:.2f}"
         )
         return Judgement(unsure=_spaced(said))
     calibration = certainty.findings
@@ -184,9 +186,9 @@ def _no_probability(
     region: bool, findings: Findings | None, calibration: Calibration | None
 ) -> str:
     if not region:
-        return "a whole picture is checked for familiarity alone; its sentences have no probability"
+        return "how likely its sentences are; a whole picture is checked for familiarity alone"
     if findings is None:
-        return "sentences of your own have no probability; only those of the index are calibrated"
+        return "how likely sentences of your own are; only those of the index are calibrated"
     return (
         "this index was made with too few val regions, or with one finding, to give probabilities"
     )

@@ -13,7 +13,11 @@ function make(tag, className, text) {
 
 const figure = (similarity) => similarity.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
 
-const percent = (probability) => (probability < 0.005 ? "< 1 %" : `${Math.round(100 * probability)} %`);
+// no finding is certain, and none is out of the question
+function percent(probability) {
+  if (probability < 0.005) return "< 1 %";
+  return probability >= 0.995 ? "> 99 %" : `${Math.round(100 * probability)} %`;
+}
 
 function showSentences(sentences) {
   const calibrated = sentences.some(({ probability }) => probability !== null);
@@ -41,7 +45,7 @@ function showCertainty({ unsure, unjudged }) {
   $("unsure").hidden = unsure === null;
   $("unsure-reason").textContent = unsure ?? "";
   $("unjudged").hidden = unjudged === null;
-  $("unjudged").textContent = unjudged === null ? "" : `Certainty not judged: ${unjudged}.`;
+  $("unjudged").textContent = unjudged === null ? "" : `Not judged: ${unjudged}.`;
 }
 
 function meaningOfLikely({ findings }) {

@@ -94,3 +94,12 @@ def test_another_source_of_boxes_stands_beside_the_given_ones(scores: list[Score
     assert score.value == 0
     assert score.controls == {"given": pytest.approx(0.75)}
     assert only(scores, "mean:all", "macro_accuracy", boxes="none").controls["given"] == 0.75
+
+
+def test_gates_are_told_on_average_and_for_each_size(paint: Paint, squares: Corpus) -> None:
+    one = answers_of(paint, squares, "a", [0] * 6 + [1] * 6, [0] * 6 + [1] * 6, several=False)
+    gates = np.stack([np.linspace(0, 1.1, 12), np.full(12, 0.5)], axis=1)
+    scored = score_regions([replace(one, gates_R2=gates.astype(np.float32))])
+    told = only(scored, "a", "macro_accuracy").details["gates"]
+    assert told == {"detail": pytest.approx(0.55), "context": pytest.approx(0.5)}
+    assert "gates" not in only(scored, "a", "macro_accuracy", boxes="none").details

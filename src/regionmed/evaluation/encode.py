@@ -26,10 +26,14 @@ BATCH = 16  # pictures at a time: larger ones leave the cache of a small machine
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Unit rows: `images_NE`, and `regions_RE` of all pictures one after another."""
+    """Unit rows: `images_NE`, and `regions_RE` of all pictures one after another.
+
+    gates_R2  0..2, how much detail and how much context each region let in; empty from crops
+    """
 
     images_NE: Floats
     regions_RE: Floats
+    gates_R2: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +115,7 @@ def encode(
 
     A model that does not read regions is shown each region's crop as a picture.
     """
-    images, regions = [], []
+    images, regions, gates = [], [], []
     for start in track(range(0, len(pixels_NHWC), BATCH), title):
         rows = slice(start, start + BATCH)
         boxes = None if boxes_NR4 is None else list(boxes_NR4[rows])
@@ -119,10 +123,15 @@ def encode(
         images.append(embedded.images)
         if boxes is not None and model.reads_regions:
             regions.extend(embedded.regions)
+            gates.extend(embedded.gates)
         elif boxes is not None:
             regions.append(encode_crops(model, pixels_NHWC[rows], boxes))
     none = np.zeros((0, model.embedding_dim), np.float32)
-    return Encoded(np.concatenate([none, *images]), np.concatenate([none, *regions]))
+    return Encoded(
+        np.concatenate([none, *images]),
+        np.concatenate([none, *regions]),
+        np.concatenate([np.zeros((0, 2), np.float32), *gates]),
+    )
 
 
 def encode_crops(model: Subject, pixels_NHWC: Pixels, boxes_NR4: Sequence[Floats]) -> Floats:

@@ -35,6 +35,7 @@ class Pool:
     columns: np.ndarray
     groups: np.ndarray
     strata: list[tuple[str, ...]]
+    gates_R2: np.ndarray | None = None  # of given boxes: detail, context
 
     def part(self, rows: np.ndarray) -> Pool:
         """The rows where `rows` is True."""
@@ -46,6 +47,7 @@ class Pool:
             self.columns[rows],
             self.groups[rows],
             [names for names, chosen in zip(self.strata, rows, strict=True) if chosen],
+            None if self.gates_R2 is None else self.gates_R2[rows],
         )
 
 
@@ -130,7 +132,13 @@ def pool_of(answers: Sequence[RegionAnswers], source: str = "given") -> Pool:
         columns=np.array(columns),
         groups=np.array(groups),
         strata=[names for one in answers for names in one.strata],
+        gates_R2=_gates(answers) if source == "given" else None,
     )
+
+
+def _gates(answers: Sequence[RegionAnswers]) -> np.ndarray | None:
+    gates = [one.gates_R2 for one in answers if one.gates_R2 is not None]
+    return np.concatenate(gates) if len(gates) == len(answers) else None
 
 
 def _strata_in(answers: Sequence[RegionAnswers]) -> list[str]:
@@ -180,10 +188,19 @@ def _score(
         conditions=conditions,
         details={
             "boxes": pool.source,
+            **_mean_gates(pool),
             "labels": len(set(pool.columns)),
             "differences": {control: found.as_json() for control, found in against.items()},
         },
     )
+
+
+def _mean_gates(pool: Pool) -> dict[str, dict[str, float]]:
+    """How much detail and context the regions let in on average, 0..2; nothing without gates."""
+    if pool.gates_R2 is None:
+        return {}
+    detail, context = pool.gates_R2.mean(axis=0)
+    return {"gates": {"detail": float(detail), "context": float(context)}}
 
 
 def _mean_over_sets(name: str, members: Sequence[RegionAnswers], source: str) -> Score:

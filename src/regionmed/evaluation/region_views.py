@@ -42,11 +42,13 @@ class RegionViews:
 
     by_boxes  source -> (R, E); a region that no proposal overlaps has a row of zeros
     altered   blank, context-free -> (R, E) of the region; marker -> (R, E) of the whole picture
+    gates_R2  detail and context that each given region let in; None from a model without gates
     """
 
     images_NE: Floats
     by_boxes: dict[str, Floats]
     altered: dict[str, Floats]
+    gates_R2: Floats | None = None
 
 
 def view_regions(
@@ -57,8 +59,9 @@ def view_regions(
     predicted = _predicted_boxes(model, part, pictures, places, track)
     if predicted is not None:
         boxes["predicted"] = predicted
-    images_NE, by_boxes = _read_all(model, part, pictures, places, boxes, track)
-    return RegionViews(images_NE, by_boxes, _altered(model, part, pictures, places, track))
+    images_NE, by_boxes, gates_R2 = _read_all(model, part, pictures, places, boxes, track)
+    altered = _altered(model, part, pictures, places, track)
+    return RegionViews(images_NE, by_boxes, altered, gates_R2)
 
 
 def moved_boxes(part: Part, places: Places) -> dict[str, list[Box | None]]:
@@ -113,8 +116,11 @@ def _read_all(
     places: Places,
     boxes: dict[str, list[Box | None]],
     track: Track,
-) -> tuple[Floats, dict[str, Floats]]:
-    """Pictures (N, E), and for each source its regions (R, E), one forward a picture."""
+) -> tuple[Floats, dict[str, Floats], Floats | None]:
+    """Pictures (N, E), for each source its regions (R, E), and the gates of the given ones.
+
+    One forward a picture, however many boxes.
+    """
     by_boxes = {
         source: np.zeros((len(places), model.embedding_dim), np.float32) for source in boxes
     }
@@ -132,7 +138,13 @@ def _read_all(
     order = [(source, region) for asked in per_picture for source, region, _ in asked]
     for (source, region), vector_E in zip(order, both.regions_RE, strict=True):
         by_boxes[source][region] = vector_E
-    return both.images_NE, by_boxes
+    if not len(both.gates_R2):
+        return both.images_NE, by_boxes, None
+    gates_R2 = np.zeros((len(places), 2), np.float32)
+    for (source, region), gates_2 in zip(order, both.gates_R2, strict=True):
+        if source == "given":
+            gates_R2[region] = gates_2
+    return both.images_NE, by_boxes, gates_R2
 
 
 def _altered(

@@ -47,6 +47,7 @@ class RegionAnswers:
     similarity_RL: Floats
     control_hits: dict[str, Floats64]  # name -> credit of each region, 0..1
     source_hits: dict[str, Floats64]  # source of boxes -> the model's credit of each region
+    gates_R2: Floats | None = None  # detail and context that each given region let in
 
     @property
     def hits(self) -> Floats64:
@@ -122,6 +123,7 @@ def run_regions(
         similarity_RL=views.by_boxes["given"] @ texts_LE.T,
         control_hits=controls,
         source_hits=sources,
+        gates_R2=views.gates_R2,
     )
 
 

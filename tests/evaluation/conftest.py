@@ -13,9 +13,13 @@ import torch
 from PIL import Image, ImageDraw
 
 from regionmed.corpus.shards import Corpus, write_corpus
+from regionmed.evaluation.findings import Findings
+from regionmed.evaluation.part import open_parts
+from regionmed.evaluation.tasks import run_tasks
 from regionmed.geometry import Box, Frame, Mask
 from regionmed.model.config import TINY
 from regionmed.model.region_clip import RegionClip
+from regionmed.progress import silent
 from regionmed.record import Licence, Provenance, Question, Record, Region, Texts
 
 FRAME = Frame("file", 96, 64)
@@ -94,3 +98,12 @@ def untrained() -> RegionClip:
     model.training_pictures = frozenset({"train0", "test3"})
     model.phrases = ("a bright square",)
     return model
+
+
+@pytest.fixture(scope="session")
+def findings(squares: Corpus, untrained: RegionClip) -> Findings:
+    """What every task found on the test split of the painted corpus."""
+    found = Findings()
+    for part in open_parts(untrained, [squares], "test"):
+        run_tasks(untrained, part, found, silent)
+    return found

@@ -123,11 +123,12 @@ def test_the_same_settings_give_the_same_bytes(
     squares: Corpus, untrained: RegionClip, evaluated: Path, tmp_path: Path
 ) -> None:
     evaluate(untrained, [squares], tmp_path)
-    for name in ("scores.json", "report.html"):
+    for name in ("scores.json", "report.html", "report.md"):
         assert (tmp_path / name).read_bytes() == (evaluated / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "answers.parquet",
         "report.html",
+        "report.md",
         "scores.json",
     ]
 

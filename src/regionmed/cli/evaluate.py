@@ -30,14 +30,18 @@ def command(
     import regionmed
     from regionmed.cli.progress import bar
     from regionmed.evaluation.benchmark import open_copy
+    from regionmed.evaluation.benchmark_card import load_card
     from regionmed.evaluation.evaluate import REPORT, evaluate
+    from regionmed.evaluation.published import published_table
     from regionmed.evaluation.stored import open_scored
 
+    published = None
     if benchmark is None:
         corpora = [regionmed.open_corpus(folder) for folder in corpus]
     else:
         corpora = open_copy(benchmark, corpus, out, split, bar)
-    scores = evaluate(open_scored(model), corpora, out, split, bar)
+        published = published_table(load_card(benchmark))
+    scores = evaluate(open_scored(model), corpora, out, split, bar, published)
     for score in scores:
         if score.stratum == "all":
             interval = f"[{score.low:.3f}, {score.high:.3f}]"

@@ -16,6 +16,8 @@ from regionmed.errors import UsageError
 from regionmed.evaluation.findings import Findings
 from regionmed.evaluation.outcomes import ANSWERS, write_outcomes
 from regionmed.evaluation.part import open_parts
+from regionmed.evaluation.published import PublishedTable
+from regionmed.evaluation.report.markdown import report_markdown
 from regionmed.evaluation.report.page import report_html
 from regionmed.evaluation.score import Score, scores_json
 from regionmed.evaluation.subject import Scored
@@ -23,7 +25,7 @@ from regionmed.evaluation.tasks import run_tasks
 from regionmed.progress import Track, silent
 from regionmed.record import SPLITS
 
-SCORES, REPORT = "scores.json", "report.html"
+SCORES, REPORT, NOTE = "scores.json", "report.html", "report.md"
 
 
 def evaluate(
@@ -32,10 +34,14 @@ def evaluate(
     out: Path,
     split: str = "test",
     track: Track = silent,
+    published: PublishedTable | None = None,
 ) -> list[Score]:
     """Score a model on one split of some corpora and write its files into `out`.
 
-    scores.json, report.html, and answers.parquet: what each item earned, for regionmed compare.
+    scores.json, report.html, report.md, and answers.parquet: what each item earned, for
+    regionmed compare.
+    published   what others published of a benchmark; it stands apart in the report
+
     UsageError where `out` is a file, the split is no split, two corpora hold one set, or nothing
     may be scored. Older files of these names are replaced, everything else in `out` stays.
     """
@@ -54,16 +60,22 @@ def evaluate(
             "places to point at"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write_all(out, findings, scores)
+    _write_all(out, findings, scores, published)
     return scores
 
 
-def _write_all(out: Path, findings: Findings, scores: Sequence[Score]) -> None:
+def _write_all(
+    out: Path, findings: Findings, scores: Sequence[Score], published: PublishedTable | None
+) -> None:
     """scores.json last: it is what programs read, so its presence means that all are there."""
     (out / SCORES).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evaluation-", dir=out) as aside:
-        (Path(aside) / REPORT).write_text(report_html(findings, scores), encoding="utf-8")
+        page, note = (
+            write(findings, scores, published) for write in (report_html, report_markdown)
+        )
+        (Path(aside) / REPORT).write_text(page, encoding="utf-8")
+        (Path(aside) / NOTE).write_text(note, encoding="utf-8")
         write_outcomes(Path(aside) / ANSWERS, findings.outcomes())
         (Path(aside) / SCORES).write_text(scores_json(scores), encoding="utf-8")
-        for name in (REPORT, ANSWERS, SCORES):
+        for name in (REPORT, NOTE, ANSWERS, SCORES):
             os.replace(Path(aside) / name, out / name)

@@ -160,8 +160,6 @@ def _place(x: float, score: Score) -> Place:
     )
 
 
-
-
 def _x(column: int, columns: int) -> float:
     return round(WIDTH * (column + 0.5) / columns, 1)
 

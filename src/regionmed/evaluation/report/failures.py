@@ -1,4 +1,4 @@
-"""Where does it fail? The first screen: what is not proven, what is weakest, in words and linked."""
+"""Where does it fail? The first screen: what is unproven, what is weakest, in words and linked."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _weak_strata(scores: Sequence[Score]) -> list[Line]:
         )
         and (score.task == "grounding" or source_of(score) == "given")
     ]  # fmt: skip
-    strata.sort(key=lambda score: ((score.value - score.chance) / (1 - score.chance + 1e-9)))
+    strata.sort(key=lambda score: (score.value - score.chance) / (1 - score.chance + 1e-9))
     return [
         Line(
             f"{stratum_title(score.stratum)} · {SHORT_TITLES[score.task]}",

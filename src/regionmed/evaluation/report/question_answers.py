@@ -140,8 +140,7 @@ def whole_pictures(findings: Findings, scores: Sequence[Score]) -> Answer:
 def order_of_stages(findings: Findings, scores: Sequence[Score]) -> Answer:
     """Question 9."""
     return not_measured(
-        "that needs a second run with all losses from the first step; "
-        f"{COMPARE} the comparison"
+        f"that needs a second run with all losses from the first step; {COMPARE} the comparison"
     )
 
 

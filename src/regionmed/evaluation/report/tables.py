@@ -111,7 +111,7 @@ def glyphs_used(scores: Sequence[Score]) -> dict[str, str]:
 
 def heads(scores: Sequence[Score]) -> list[Head]:
     """The few numbers a reader sees first: the mean over sets where there is one."""
-    found = []
+    found: list[Head] = []
     for task, metric in HEADS:
         of_task = [s for s in scores if (s.task, s.metric, s.stratum) == (task, metric, "all")]
         score = find(of_task, task=task, metric=metric, set="mean:all") or next(iter(of_task), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from regionmed.model.region_clip import RegionClip
+    from regionmed.record import Record
 
 # before anything imports them: jaxtyping annotations are enforced by beartype under test
 install_import_hook(
@@ -80,6 +82,69 @@ def shapes_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shapes") / "corpus"
     write_corpus(records, folder, {"phrases": {"shapes": {"disc": "a disc"}}})
     return folder
+
+
+def disc_and_square(number: int, split: str) -> Record:
+    """A record, 160 x 120, of a red disc on the left and a blue square on the right, on a grain."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    from regionmed.geometry import Box, Frame
+    from regionmed.record import Provenance, Record, Region, Texts
+
+    chance = np.random.default_rng([number, *split.encode()])
+    frame = Frame("file", 160, 120)
+    grain = Image.fromarray(chance.integers(30, 60, (30, 40)).astype(np.uint8))
+    image = grain.resize((160, 120), Image.Resampling.BILINEAR).convert("RGB")
+    dx, dy = (int(step) for step in chance.integers(0, 20, 2))
+    disc = Box(10 + dx, 20 + dy, 50 + dx, 60 + dy, frame)
+    square = Box(100 + dx, 20 + dy, 130 + dx, 50 + dy, frame)
+    ImageDraw.Draw(image).ellipse(disc.edges, (200, 60, 40))
+    ImageDraw.Draw(image).rectangle(square.edges, (60, 90, 200))
+    stored = io.BytesIO()
+    image.save(stored, "PNG")
+    regions = (
+        Region("disc", disc, "box", text="round disc"),
+        Region("square", square, "box", text="square block"),
+    )
+    name = f"{split}{number}.png"
+    return Record(
+        f"shapes/{name}",
+        "shapes",
+        name,
+        hashlib.sha256(stored.getvalue()).hexdigest(),
+        frame,
+        Provenance("shapes", "painted", synthetic=True),
+        labels=("disc", "square"),
+        texts=Texts(summary="picture showing a disc and a square"),
+        regions=regions,
+        split=split,
+        picture=stored.getvalue(),
+    )
+
+
+@pytest.fixture(scope="session")
+def paint_shapes() -> Callable[[int, str], Record]:
+    """Paints the records that `judging_index` was made from, and others like them."""
+    return disc_and_square
+
+
+@pytest.fixture(scope="session")
+def judging_index(
+    untrained: Path, untrained_model: RegionClip, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The index of 24 pictures of a disc and a square each, 12 to learn and 12 to judge by."""
+    import regionmed
+    from regionmed.corpus.shards import write_corpus
+    from regionmed.search.build import build_index
+
+    places = tmp_path_factory.mktemp("judging")
+    splits = {"train": 12, "val": 12}
+    records = [disc_and_square(n, split) for split, count in splits.items() for n in range(count)]
+    write_corpus(records, places / "corpus", {"phrases": {"shapes": {"disc": "a disc"}}})
+    corpus = regionmed.open_corpus(places / "corpus")
+    build_index(untrained_model, [corpus], places / "index", source=str(untrained))
+    return places / "index"
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ import socket
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import regionmed
 from regionmed.cli.main import main
@@ -44,6 +46,7 @@ def test_index_then_search_by_box_finds_the_region_itself(
         0,
         f"{index}: 4 pictures, 8 regions, 7 sentences",
     )
+    assert "answers will not say how likely they are: too few val regions" in out
     # the index remembers its checkpoint
     status, out, _ = command("search", index, "--image", film, "--box", "100,50,130,80", "--json")
     best = json.loads(out)["results"][0]
@@ -65,6 +68,27 @@ def test_ask_prints_sentences_and_regions_with_boxes_in_file_pixels(
     assert "box in file pixels" in out
     assert "100, 50, 130, 80" in out
     assert "not a probability" in out
+
+
+def test_ask_says_how_likely_an_answer_is_or_that_it_is_unsure(
+    command, untrained: Path, judging_index: Path, paint_shapes, tmp_path: Path
+) -> None:
+    record = paint_shapes(0, "test")
+    (tmp_path / "film.png").write_bytes(record.picture)
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    box = ",".join(f"{edge:g}" for edge in record.regions[0].box.edges)
+    words = ("ask", untrained, "--index", judging_index, "--box", box, "--image")
+    status, out, _ = command(*words, tmp_path / "film.png")
+    assert status == 0
+    assert " %" in out
+    assert "calibrated on 24 val regions" in out
+    status, out, _ = command(*words, tmp_path / "noise.png")
+    assert out.startswith("Unsure: this region looks like none of the 24 train regions")
+    assert "a disc" in out or "round disc" in out  # the sentences stay
+    assert "calibrated on" not in out
+    status, out, _ = command(*words, tmp_path / "noise.png", "--json")
+    assert json.loads(out)["unsure"].startswith("this region looks like none")
 
 
 def test_ask_chooses_from_a_file_of_sentences(

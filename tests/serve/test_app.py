@@ -1,5 +1,6 @@
 """The HTTP doors: what goes in and out, what is refused, and what stays on this computer."""
 
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 import regionmed
@@ -56,6 +58,28 @@ def test_without_a_box_the_whole_picture_is_asked(client: TestClient, opened: di
     assert answer["box"] is None
     assert answer["regions"][0]["record"] == "shapes/1.png"
     assert answer["regions"][0]["region"] is None
+
+
+def test_a_foreign_region_is_unsure_and_an_index_without_val_rows_says_that_it_cannot_tell(
+    client: TestClient, opened: dict, untrained_model: RegionClip, judging_index: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    stored = io.BytesIO()
+    Image.fromarray(noise).save(stored, "PNG")
+    index = open_index(judging_index)
+    app = create_app(untrained_model, index)
+    with TestClient(app, base_url="http://127.0.0.1:8321") as judging:
+        foreign = judging.post("/api/pictures", content=stored.getvalue()).json()
+        asked = {"id": foreign["id"], "box": [10, 20, 50, 60]}
+        answer = judging.post("/api/ask", json=asked).json()
+        certainty = judging.get("/api/status").json()["index"]["certainty"]
+    assert answer["unsure"].startswith("this region looks like none of the 24 train regions")
+    assert {sentence["probability"] for sentence in answer["sentences"]} == {None}
+    assert certainty == index.certainty.as_json()
+    asked = {"id": opened["id"], "box": [100, 50, 130, 80]}
+    answer = client.post("/api/ask", json=asked).json()
+    assert answer["unsure"] is None
+    assert "too few val regions" in answer["unjudged"]
 
 
 def test_a_text_finds_entries(client: TestClient) -> None:

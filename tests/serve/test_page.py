@@ -3,16 +3,19 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pydicom.data import get_testdata_file
 
 import regionmed
 from regionmed.corpus.pixels import read_picture, replay
+from regionmed.record import Record
 
 PATHS = ("/usr/bin/chromium", "/usr/bin/google-chrome")
 ARGUMENTS = [
@@ -36,11 +39,11 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="module")
-def address(untrained: Path, shapes_index: Path) -> Iterator[str]:
+@contextmanager
+def served(model: Path, index: Path) -> Iterator[str]:
     """A `regionmed serve` process on a free port."""
     script = Path(sys.executable).with_name("regionmed")
-    command = [script, "serve", untrained, "--index", shapes_index, "--port", "0"]
+    command = [script, "serve", model, "--index", index, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -53,8 +56,20 @@ def address(untrained: Path, shapes_index: Path) -> Iterator[str]:
         process.wait(20)
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def address(untrained: Path, shapes_index: Path) -> Iterator[str]:
+    with served(untrained, shapes_index) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def judging_address(untrained: Path, judging_index: Path) -> Iterator[str]:
+    with served(untrained, judging_index) as found:
+        yield found
+
+
+@contextmanager
+def opened_page(browser: Browser, address: str) -> Iterator[Page]:
     """The page, freshly opened; any script error or forbidden request fails the test."""
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
     said: list[str] = []
@@ -67,6 +82,19 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     opened.close()
     assert [url for url in asked if not url.startswith((address, "blob:"))] == []
     assert [text for text in said if "400 (Bad Request)" not in text] == []
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened_page(browser, address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def judging_page(browser: Browser, judging_address: str) -> Iterator[Page]:
+    """The page over an index that has val rows to judge its answers by."""
+    with opened_page(browser, judging_address) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +147,54 @@ def test_a_box_drawn_on_a_dicom_is_answered_with_sentences_and_pictures(
     page.locator("#matches .card").first.click()
     expect(page.locator("#enlarged")).to_be_visible()
     expect(page.locator("#enlarged-facts")).to_contain_text("Box in file pixels")
+
+
+def test_an_unfamiliar_region_is_answered_under_a_plain_unsure(
+    judging_page: Page, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    open_file(judging_page, tmp_path / "noise.png")
+    drag(judging_page, (0.3, 0.4), (0.6, 0.6))
+    doubt = judging_page.locator("#unsure")
+    expect(doubt).to_contain_text("Unsure: this region looks like none of the 24 train regions")
+    expect(doubt.locator("svg")).to_be_visible()  # a shape beside the word: no colour is needed
+    expect(judging_page.locator("#spoken")).to_contain_text("Unsure: this region")
+    sentences = judging_page.locator("#sentences li")
+    expect(sentences).to_have_count(5)
+    expect(judging_page.locator("#sentences .likely")).to_have_count(0)
+    above, first = doubt.bounding_box(), sentences.first.bounding_box()
+    assert above is not None
+    assert first is not None
+    assert above["y"] + above["height"] <= first["y"]
+
+
+def test_a_familiar_region_is_told_how_likely_its_findings_are(
+    judging_page: Page, paint_shapes: Callable[[int, str], Record], tmp_path: Path
+) -> None:
+    record = paint_shapes(0, "test")
+    assert record.picture is not None
+    (tmp_path / "film.png").write_bytes(record.picture)
+    open_file(judging_page, tmp_path / "film.png")
+    for name, edge in zip(("x0", "y0", "x1", "y1"), record.regions[0].box.edges, strict=True):
+        judging_page.locator(f"[name={name}]").fill(f"{edge:.0f}")
+    judging_page.keyboard.press("Enter")
+    expect(judging_page.locator("#answer")).to_be_visible()
+    expect(judging_page.locator("#unsure")).not_to_contain_text("looks like none")
+    expect(judging_page.locator("#likely-means")).to_contain_text("on 24 validation regions")
+    shown = judging_page.locator("#sentences .likely").all_inner_texts()
+    stated = [int(text.strip(" <>%")) for text in shown if text != "–"]
+    assert len(stated) == 2
+    assert sum(stated) == pytest.approx(100, abs=1)
+    judging_page.locator("#ask-whole").click()
+    expect(judging_page.locator("#unjudged")).to_contain_text("Not judged: how sure this is")
+
+
+def test_an_index_without_val_rows_says_that_it_cannot_tell(page: Page, ct: Path) -> None:
+    open_file(page, ct)
+    drag(page, (0.4, 0.3), (0.6, 0.6))
+    expect(page.locator("#unjudged")).to_contain_text("made with too few val regions to tell")
+    expect(page.locator("#unsure")).to_be_hidden()
 
 
 def test_a_box_is_moved_resized_and_kept_inside_the_picture(

@@ -13,6 +13,7 @@ from regionmed.evaluation.report.confusion import CELL, ROW, confusion
 from regionmed.evaluation.report.curves import (
     HEIGHT,
     WIDTH,
+    gates_by_size,
     shot_curves,
     size_curves,
     source_series,
@@ -49,6 +50,18 @@ def test_one_size_is_no_curve_and_other_boxes_are_not_mixed_in() -> None:
     predicted = {"boxes": "predicted"}
     assert size_curves([score(stratum="small")]) == []
     assert size_curves([score(stratum=s, details=predicted) for s in ("small", "large")]) == []
+
+
+def test_gates_are_drawn_from_shut_to_wide_open() -> None:
+    scores = [
+        score(stratum=size, details={"gates": {"detail": detail, "context": 0.5}})
+        for size, detail in (("tiny", 2.0), ("large", 1.0))
+    ]
+    gates = gates_by_size(scores)
+    assert [(gate.size, gate.detail_y, gate.context_y) for gate in gates] == [
+        ("tiny", 0.0, HEIGHT * 3 / 4), ("large", HEIGHT / 2, HEIGHT * 3 / 4)
+    ]  # fmt: skip
+    assert gates_by_size([score(stratum=size) for size in ("tiny", "large")]) == []
 
 
 def test_shots_stand_in_order_whatever_order_they_come_in() -> None:

@@ -19,6 +19,7 @@ from regionmed.evaluation.linear_probe import LinearProbe, score_linear_probe
 from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.part import Part
 from regionmed.evaluation.probes import Probes, score_probes
+from regionmed.evaluation.region_confidence import RegionConfidence, score_selective
 from regionmed.evaluation.region_retrieval import RegionRetrieval, score_region_retrieval
 from regionmed.evaluation.region_scores import region_outcomes, score_regions
 from regionmed.evaluation.regions import RegionAnswers
@@ -43,6 +44,7 @@ class Findings:
     region_retrieval: list[RegionRetrieval] = field(default_factory=list)
     linear_probes: list[LinearProbe] = field(default_factory=list)
     probes: list[Probes] = field(default_factory=list)
+    confidence: list[RegionConfidence] = field(default_factory=list)
 
     def scores(self) -> list[Score]:
         """All scores, task by task."""
@@ -55,6 +57,7 @@ class Findings:
             *(score for found in self.region_retrieval for score in score_region_retrieval(found)),
             *score_linear_probe(self.linear_probes),
             *score_probes(self.probes),
+            *score_selective(self.confidence),
         ]
 
     def outcomes(self) -> list[Outcomes]:

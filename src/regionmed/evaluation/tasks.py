@@ -15,6 +15,7 @@ from regionmed.evaluation.linear_probe import run_linear_probe
 from regionmed.evaluation.neighbours import drop_neighbours
 from regionmed.evaluation.part import Part, Pictures
 from regionmed.evaluation.probes import run_probes
+from regionmed.evaluation.region_confidence import run_confidence
 from regionmed.evaluation.region_retrieval import run_region_retrieval
 from regionmed.evaluation.region_views import RegionViews, view_regions
 from regionmed.evaluation.regions import Asked, asked_regions, run_regions, stored_views
@@ -44,7 +45,9 @@ def run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> No
     seen = _stored(model, part, asked) if is_stored(model) else _shown(model, part, asked, track)
     test, pictures, blank_regions = seen.test, seen.pictures, None
     if asked is not None and seen.views is not None:
-        findings.regions.append(run_regions(model, part, asked, seen.views))
+        answers = run_regions(model, part, asked, seen.views)
+        findings.regions.append(answers)
+        findings.confidence.append(run_confidence(model, answers, train, val, test))
         if "blank" in seen.views.altered:
             blank_regions = (asked.places, seen.views.altered["blank"])
     if (found := run_region_retrieval(model, part, test)) is not None:

@@ -21,6 +21,7 @@ from regionmed.evaluation.score import Score
 from regionmed.evaluation.strata import SIZES
 
 WIDTH, HEIGHT = 300, 150  # inside the axes, in units of the drawing
+WIDEST_GATE = 2.0  # gates are 0..2, and 1 before training
 SHOTS = (1, 4, 16, "all")
 LEAST_POINTS = 2  # fewer are no curve
 SHOWN_CONTROLS = {
@@ -62,6 +63,34 @@ class Series:
     name: str
     mark: str
     places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How far the gates stood open for regions of one size, and where that is drawn."""
+
+    x: float
+    size: str
+    detail: float  # mean, 0..2
+    context: float
+    detail_y: float
+    context_y: float
+    n: int
+
+
+def gates_by_size(scores: Sequence[Score]) -> list[Gate]:
+    """The mean gates of given regions, all sets together; empty where a model has no gates."""
+    gates = []
+    for column, size in enumerate(SIZES):
+        score = find(scores, task="region_classification", metric="macro_accuracy", set="mean:all",
+                     stratum=size)  # fmt: skip
+        if score is not None and "gates" in score.details:
+            detail, context = (
+                float(score.details["gates"][name]) for name in ("detail", "context")
+            )
+            heights = _y(detail / WIDEST_GATE), _y(context / WIDEST_GATE)
+            gates.append(Gate(_x(column, len(SIZES)), size, detail, context, *heights, score.n))
+    return gates if len(gates) >= LEAST_POINTS else []
 
 
 def size_curves(scores: Sequence[Score]) -> list[Curve]:

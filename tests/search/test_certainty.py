@@ -68,9 +68,9 @@ def test_a_finding_is_as_similar_as_its_best_wording() -> None:
     found = findings_of(about, [0, 1, 2], at_angles(0, 90, 60, 45))
     assert found is not None
     assert found.names == ("disc", "square")
-    cosines = np.cos(np.radians([[0, 80], [40, 70]]))  # 10 deg: to 0 and 90; 20 deg: to 60, 90
-    expected = [[np.cos(np.radians(10)), cosines[0, 1]], [np.cos(np.radians(20)), cosines[1, 1]]]
-    assert found.similarity(at_angles(10, 20)) == pytest.approx(np.array(expected))
+    # discs at 0 and 60 degrees, the square at 90; queries at 10 and 40
+    expected = np.cos(np.radians([[10, 80], [20, 50]]))
+    assert found.similarity(at_angles(10, 40)) == pytest.approx(expected)
     assert findings_of(about, [], at_angles(0, 90, 60, 45)) is None
 
 
@@ -212,6 +212,40 @@ def test_val_rows_that_the_checkpoint_was_trained_on_judge_nothing(
     monkeypatch.setattr(untrained_model, "training_pictures", seen)
     found = build_index(untrained_model, [corpus], tmp_path / "index", source="run").certainty
     assert found == Certainty(None, None, None)
+
+
+def test_words_that_only_val_rows_bring_do_not_help_to_fit(
+    untrained_model: RegionClip, paint_shapes: Paint, tmp_path: Path
+) -> None:
+    """Each val region has a text of its own, which would point to its label."""
+    records = [paint_shapes(n, "train") for n in range(12)]
+    for n in range(12):
+        record = paint_shapes(n, "val")
+        named = tuple(replace(r, text=f"{r.label} of val {n}") for r in record.regions)
+        records.append(replace(record, regions=named))
+    write_corpus(records, tmp_path / "corpus", {})
+    corpus = regionmed.open_corpus(tmp_path / "corpus")
+    built = build_index(untrained_model, [corpus], tmp_path / "index", source="run")
+    val = [e for e in built.entries if e.split == "val" and e.region is not None]
+    vectors = built.entries_NE[[entry.number for entry in val]]
+
+    def scale_by(texts: list[str]) -> float:
+        rows = [built.sentences.index(text) for text in texts]
+        found = fit_calibration(
+            findings_of(built.about, rows, built.sentences_SE),
+            vectors,
+            [str(entry.label) for entry in val],
+            ["shapes"] * len(val),
+        )
+        assert found is not None
+        return found.scale
+
+    assert built.certainty.findings is not None
+    shared = ["disc", "square", "round disc", "square block"]
+    assert built.certainty.findings.scale == pytest.approx(scale_by(shared))
+    own = [text for text in built.sentences if "of val" in text]
+    assert len(own) == 24
+    assert built.certainty.findings.scale != pytest.approx(scale_by([*shared, *own]))
 
 
 def test_an_index_of_an_earlier_layout_is_refused_with_the_reason(

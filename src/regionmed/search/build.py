@@ -149,30 +149,37 @@ class _Gathered:
         self, entries_NE: NDArray[np.float32], sentences_SE: NDArray[np.float32]
     ) -> Certainty:
         """Fitted on val rows that the checkpoint was not trained on, against train rows."""
-        seen = self.model.training_pictures or frozenset()
-        chosen: dict[tuple[str, bool], list[int]] = {}
-        for number, row in enumerate(self.rows):
-            if row["split"] != "val" or row["sha256"] not in seen:
-                chosen.setdefault((row["split"], row["region"] is not None), []).append(number)
-        known, fresh = (
-            {is_region: chosen.get((split, is_region), []) for is_region in (False, True)}
-            for split in ("train", "val")
-        )
-        sets = {kind: [self.rows[number]["set"] for number in fresh[kind]] for kind in fresh}
+        known = {regions: self._numbers("train", regions) for regions in (False, True)}
+        fresh = {regions: self._numbers("val", regions) for regions in (False, True)}
+        sets = {
+            regions: [self.rows[number]["set"] for number in numbers]
+            for regions, numbers in fresh.items()
+        }
         pictures, regions = (
             fit_familiar(entries_NE[known[kind]], entries_NE[fresh[kind]], sets[kind])
             for kind in (False, True)
         )
-        findings, texts = set(self.phrases), list(self.sentences)
+        findings = set(self.phrases)
         wordings = [
-            number
-            for number, text in enumerate(texts)
-            if self.sentences[text] in findings and (text in findings or text in self.lent)
+            row
+            for row, (text, about) in enumerate(self.sentences.items())
+            if about in findings and (text == about or text in self.lent)
         ]
+        named = findings_of(list(self.sentences.values()), wordings, sentences_SE)
         truth = [str(self.phrases[number]) for number in fresh[True]]
-        named = findings_of([self.sentences[text] for text in texts], wordings, sentences_SE)
         calibration = fit_calibration(named, entries_NE[fresh[True]], truth, sets[True])
         return Certainty(regions, pictures, calibration)
+
+    def _numbers(self, split: str, regions: bool) -> list[int]:
+        """Rows of a split that are regions, or pictures; of val those not trained on."""
+        seen = (self.model.training_pictures or frozenset()) if split == "val" else frozenset()
+        return [
+            number
+            for number, row in enumerate(self.rows)
+            if row["split"] == split
+            and (row["region"] is not None) == regions
+            and row["sha256"] not in seen
+        ]
 
 
 def _rows(record: Record, first: int) -> Iterator[dict[str, Any]]:

@@ -38,7 +38,8 @@ def evaluated(
 @pytest.fixture(scope="module")
 def rows(evaluated: Path) -> list[dict[str, Any]]:
     """scores.json as objects."""
-    return json.loads((evaluated / "scores.json").read_text("utf-8"))
+    found: list[dict[str, Any]] = json.loads((evaluated / "scores.json").read_text("utf-8"))
+    return found
 
 
 def only(rows: list[dict[str, Any]], **wanted: str) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def test_the_report_loads_nothing_and_shows_every_whole_set_score(
     page = BeautifulSoup(html, "html.parser")
     for tag in page.find_all(["image", "img", "link", "script", "iframe"]):
         assert tag.name == "image"
-        assert tag["href"].startswith("data:image/jpeg;base64,")
+        assert str(tag["href"]).startswith("data:image/jpeg;base64,")
     assert not re.search(r"url\(|https?://", html)
     assert "Not for clinical use" in page.get_text()
     summary = page.select_one("#summary ~ .wide table")

@@ -56,6 +56,21 @@ def test_every_link_leads_somewhere_and_no_place_is_named_twice(page: BeautifulS
     assert {link.removeprefix("#") for link in links} <= set(places)
 
 
+@pytest.mark.parametrize("task", ["grounding", "prompt_classification", "vqa", "linear_probe"])
+def test_a_page_of_one_task_leaves_the_other_sections_out(
+    findings: Findings, scores: list[Score], task: str
+) -> None:
+    field = {"prompt_classification": "prompts", "linear_probe": "linear_probes"}.get(task, task)
+    alone = Findings(parts=findings.parts, **{field: getattr(findings, field)})
+    found = [score for score in scores if score.task == task]
+    page = BeautifulSoup(report_html(alone, found), "html.parser")
+    places = {str(tag["id"]) for tag in page.find_all(id=True)}
+    assert {str(tag["href"]).removeprefix("#") for tag in page.find_all("a")} <= places
+    assert "boxes" not in places
+    assert ("grounding" in places) == (task == "grounding")
+    assert ("calibration" in places) == (task == "prompt_classification")
+
+
 def test_failures_come_before_the_scores(page: BeautifulSoup) -> None:
     titles = [tag.get_text() for tag in page.find_all("h2")]
     assert titles[:2] == ["Where does it fail?", "Scores"]

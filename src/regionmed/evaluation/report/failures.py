@@ -91,10 +91,8 @@ def _order(verdict: Verdict) -> tuple[bool, int, float, str]:
 
 def _sentence(heads: int, unproven: int, unlooking: int) -> str:
     if not unproven and not unlooking:
-        return (
-            f"All {plural(heads, 'score')} of whole sets are clear of chance and of every answer "
-            "that does not look."
-        )
+        whole = "The one score of a whole set is" if heads == 1 else f"All {heads} scores are"
+        return f"{whole} clear of chance and of every answer that does not look."
     proven = heads - unproven - unlooking
     return (
         f"Of {plural(heads, 'score')} of whole sets, {unproven} cannot be told from chance, "

@@ -149,12 +149,13 @@ def parts(findings: Findings, scores: Sequence[Score]) -> Answer:
     score = regions_named(scores)
     if score is None or "context-free" not in score.controls:
         return not_measured(f"that needs runs without each part; {COMPARE} the comparison")
-    return Answer(
-        f"Surroundings: with them {number(score.value)}; "
-        f"{against_control(score, 'context-free')}. "
-        "Gate, zoom and hard negatives were not measured: they need runs without them.",
-        anchor_of(score),
-    )
+    said = f"Surroundings: with them {number(score.value)}; "
+    said += f"{against_control(score, 'context-free')}. "
+    if gates := score.details.get("gates"):
+        detail, context = number(gates["detail"]), number(gates["context"])
+        said += f"Gates stand at detail {detail}, surroundings {context} (1 before training). "
+    said += "Zoom and hard negatives were not measured: they need runs without them."
+    return Answer(said, anchor_of(score))
 
 
 def false_words(findings: Findings, scores: Sequence[Score]) -> Answer:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from regionmed.corpus.shards import Corpus
 from regionmed.evaluation.confidence import UNFITTED, calibration_error
-from regionmed.evaluation.encode import Rows, encode_texts
+from regionmed.evaluation.encode import Rows, encode_texts, rows_of
 from regionmed.evaluation.part import Part, open_parts
 from regionmed.evaluation.region_confidence import (
     FAMILIAR,
@@ -20,7 +20,7 @@ from regionmed.evaluation.region_confidence import (
 from regionmed.evaluation.region_views import RegionViews
 from regionmed.evaluation.regions import RegionAnswers, asked_regions, run_regions
 from regionmed.evaluation.score import Score
-from regionmed.model.confidence import familiarity
+from regionmed.model.confidence import familiarity, fitted_scale
 from regionmed.model.region_clip import RegionClip
 
 LABELS = ("bright", "dark")
@@ -131,6 +131,48 @@ def test_nothing_is_fitted_on_what_is_scored_nor_on_too_few(
     few = confidence_of(untrained, part, 0, 0.1, val_count=18)
     ece = only(score_selective([few]), "ece", "squares")
     assert (ece.details["scale"], ece.details["scale_from"][:8]) == (UNFITTED, "unfitted")
+
+
+def test_a_label_weighs_as_it_does_in_val_though_fewer_of_it_are_held(
+    untrained: RegionClip, part: Part
+) -> None:
+    """Val records hold two dark regions each, of which one is in the rows."""
+    one = confidence_of(untrained, part, 0, 0.15)
+    named = [*LABELS] * 15
+    held = rows_near(untrained, part, named, 5, 0.15)
+    records = tuple(
+        replace(record, regions=record.regions * 2) if label == "dark" else record
+        for record, label in zip(held.records, named, strict=True)
+    )
+    val = replace(held, records=records)
+    test = Rows(part.records, one.regions_RE, one.regions_RE, one.answers.asked.places)
+    found = run_confidence(untrained, one.answers, held, val, test)
+    texts_LE = encode_texts(untrained, [part.phrases[label] for label in LABELS])
+    truth = np.array(named)[:, None] == np.array(LABELS)
+    by_hand = fitted_scale(val.regions_RE @ texts_LE.T, truth, False, np.array([1.0, 2.0] * 15))
+    assert found.scale == pytest.approx(by_hand)
+    assert found.scale != pytest.approx(fitted_scale(val.regions_RE @ texts_LE.T, truth, False))
+
+
+def test_rows_of_an_evaluation_are_enough(untrained: RegionClip, part: Part) -> None:
+    """The painted corpus has eight val regions, too few to fit on; its sets are scored anyway."""
+    asked = asked_regions(part)
+    assert asked is not None
+    train, val, test = (rows_of(untrained, part, split) for split in ("train", "val", "test"))
+    row_of = {(test.records[row].id, n): at for at, (row, n) in enumerate(test.places)}
+    regions_RE = test.regions_RE[[row_of[part.records[row].id, n] for row, n in asked.places]]
+    views = RegionViews(np.zeros((len(part.records), 256), np.float32), {"given": regions_RE}, {})
+    answers = run_regions(untrained, part, asked, views)
+    seen = Rows(part.records, views.images_NE, regions_RE, asked.places)
+    found = run_confidence(untrained, answers, train, val, seen)
+    assert (found.scale, found.known_KE.shape) == (None, train.regions_RE.shape)
+    scores = score_selective([found])
+    assert {(score.metric, score.n) for score in scores} == {
+        ("ece", len(asked.places)),
+        ("aurc", len(asked.places)),
+    }
+    assert found.reliability.count_B.sum() == len(asked.places)
+    assert found.curve.accuracy_C[-1] == pytest.approx(found.right_R.mean())
 
 
 def test_a_set_without_scores_is_no_mean() -> None:

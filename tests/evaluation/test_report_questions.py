@@ -84,10 +84,13 @@ def test_strata_are_ranked_by_how_far_they_stand_above_their_own_chance() -> Non
 
 def test_gates_are_told_beside_what_surroundings_add() -> None:
     found = beside("context-free", 0.1, 0.05, 0.15)
-    found.details["gates"] = {"detail": 1.25, "context": 0.5}
-    said = answers.parts(NOTHING, [found]).text
+    sized = [
+        score(stratum=size, details={"gates": {"detail": detail, "context": 0.5}})
+        for size, detail in (("tiny", 1.25), ("large", 0.75))
+    ]
+    said = answers.parts(NOTHING, [found, *sized]).text
     assert "without surroundings 0.700, so it gains +0.100" in said
-    assert "detail 1.250, surroundings 0.500" in said
+    assert "from tiny to large regions: detail 1.250 to 0.750" in said
 
 
 def test_declining_is_praised_only_where_it_is_surely_better_than_chance() -> None:

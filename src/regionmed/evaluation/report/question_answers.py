@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regionmed.evaluation.findings import Findings
+from regionmed.evaluation.report.curves import gates_by_size
 from regionmed.evaluation.report.failures import first_screen
 from regionmed.evaluation.report.tables import strata_tables
 from regionmed.evaluation.report.verdicts import (
@@ -151,9 +152,13 @@ def parts(findings: Findings, scores: Sequence[Score]) -> Answer:
         return not_measured(f"that needs runs without each part; {COMPARE} the comparison")
     said = f"Surroundings: with them {number(score.value)}; "
     said += f"{against_control(score, 'context-free')}. "
-    if gates := score.details.get("gates"):
-        detail, context = number(gates["detail"]), number(gates["context"])
-        said += f"Gates stand at detail {detail}, surroundings {context} (1 before training). "
+    if gates := gates_by_size(scores):
+        first, last = gates[0], gates[-1]
+        said += (
+            f"Gates, from {first.size} to {last.size} regions: detail {number(first.detail)} to "
+            f"{number(last.detail)}, surroundings {number(first.context)} to "
+            f"{number(last.context)} (1 before training). "
+        )
     said += "Zoom and hard negatives were not measured: they need runs without them."
     return Answer(said, anchor_of(score))
 

@@ -106,6 +106,16 @@ def test_nothing_is_wider_than_the_page(page: Page) -> None:
     assert width <= 0
 
 
+def test_no_drawing_is_larger_than_its_column_or_taller_than_a_screen(page: Page) -> None:
+    tall = page.evaluate("""() => [...document.querySelectorAll('svg')].filter(
+        one => one.getBoundingClientRect().height > 500).map(one => one.outerHTML.slice(0, 90))""")
+    assert tall == []
+    legends = page.evaluate("""() => [...document.querySelectorAll('span svg')].map(
+        one => one.getBoundingClientRect().height)""")
+    assert legends
+    assert max(legends) < 20
+
+
 def test_nothing_written_lies_on_anything_else(page: Page) -> None:
     assert page.evaluate(OVERLAPS) == []
     assert page.evaluate(WORDS_OVERLAP) == []

@@ -108,7 +108,7 @@ def _named(score: Score) -> str:
 def _chance_line(verdict: Verdict) -> Line:
     score = verdict.score
     below = "below chance" if verdict.standing == "below" else "chance"
-    said = f"{metric_title(score.metric)} {number(score.value)}, {below} {number(score.chance)}"
+    said = f"{metric_title(score.metric)}: {number(score.value)}, {below} {number(score.chance)}"
     return Line(_named(score), f"{said}, {counted(score)}", anchor_of(score))
 
 
@@ -158,7 +158,7 @@ def _weak_strata(scores: Sequence[Score]) -> list[Line]:
     return [
         Line(
             f"{stratum_title(score.stratum)} · {SHORT_TITLES[score.task]}",
-            f"{metric_title(score.metric)} {number(score.value)}, chance {number(score.chance)}, "
+            f"{metric_title(score.metric)}: {number(score.value)}, chance {number(score.chance)}, "
             f"{counted(score)}",
             anchor_of(score),
         )

@@ -186,7 +186,10 @@ def _probes(
             else [draw_shots(learnt.labels_N, shots, draw) for draw in range(DRAWS_OF_SHOTS)]
         )
         hits, controls = zip(
-            *(_answers(learnt.some(rows), questions, scaler, strength) for rows in draws),
+            *(
+                _answers(learnt.some(rows), questions, scaler, strength, boxes=shots is None)
+                for rows in draws
+            ),
             strict=True,
         )
         probes.append(
@@ -209,14 +212,18 @@ def _probes(
 
 
 def _answers(
-    learnt: Examples, asked: Examples, scaler: StandardScaler, strength: float
+    learnt: Examples, asked: Examples, scaler: StandardScaler, strength: float, boxes: bool
 ) -> tuple[Credits, dict[str, Credits]]:
-    """Credits of the probe and of its controls, which learn from the same examples."""
+    """Credits of the probe and of its controls, which learn from the same examples.
+
+    boxes  whether a forest learns from the boxes too: it takes longer than all else here, and
+           fifteen draws of shots would each grow one
+    """
     seen_NE = scaler.transform(asked.vectors_NE)
     hits = fit(learnt, scaler, strength).predict(seen_NE) == asked.labels_N
     names, counts = np.unique(learnt.labels_N, return_counts=True)
     controls = {"majority": (asked.labels_N == names[counts.argmax()]).astype(float)}
-    if learnt.boxes_NF.shape[1]:
+    if boxes and learnt.boxes_NF.shape[1]:
         learnt_boxes, asked_boxes = learnt.boxes_NF.tolist(), asked.boxes_NF.tolist()
         said = answers_from_boxes(learnt_boxes, learnt.labels_N.tolist(), asked_boxes)
         controls["box-only"] = (np.array(said) == asked.labels_N).astype(float)

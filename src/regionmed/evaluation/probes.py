@@ -69,8 +69,9 @@ def run_probes(
     """
     rows = scored_rows(part, test)
     pairs = [*region_pairs(part), *picture_pairs(part), *question_pairs(part)]
-    if not len(rows.regions_RE):
-        pairs = [pair for pair in pairs if pair.region is None]
+    # regions of labels that are too rare to be scored are not encoded
+    encoded = set(rows.places) if len(rows.regions_RE) else set()
+    pairs = [pair for pair in pairs if pair.region is None or (pair.row, pair.region) in encoded]
     if not pairs:
         return None
     texts = list(dict.fromkeys(text for pair in pairs for text in (pair.true, pair.false)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from regionmed.evaluation.report.page import report_html
 
 PATHS = ("/usr/bin/chromium", "/usr/bin/google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+LONG = ("ObsoletePulmonaryTuberculosis", "Mammary Widening MMMMMMMM")
 PAPER = 703  # CSS pixels: A4 within the margins of the style sheet
 
 # Elements whose right edge leaves the page, unless a table around them scrolls by itself, which
@@ -55,6 +57,17 @@ WORDS_OVERLAP = """() => [...document.querySelectorAll('.curve svg, .boxes svg')
     ).map(() => svg.getAttribute('aria-label')));
 })"""
 
+# Words of a drawing that leave it: the browser cuts them off.
+CUT = """() => [...document.querySelectorAll('.curve > svg, .boxes svg, .confusion svg')].flatMap(
+    svg => {
+        const edge = svg.getBoundingClientRect();
+        return [...svg.querySelectorAll('text')].filter(one => {
+            const box = one.getBoundingClientRect();
+            return box.left < edge.left - 0.5 || box.right > edge.right + 0.5
+                || box.top < edge.top - 0.5 || box.bottom > edge.bottom + 0.5;
+        }).map(one => one.textContent);
+    })"""
+
 # For each picture its name, and for each box drawn on it the edges as shares of the image.
 DRAWN = """() => [...document.querySelectorAll('svg.picture')].map(svg => {
     const image = svg.querySelector('image').getBoundingClientRect();
@@ -80,8 +93,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(findings: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The painted corpus, its labels renamed to long ones of real sets."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(report_html(findings, findings.scores()), encoding="utf-8")
+    (answers,) = findings.regions
+    phrases = dict(zip(LONG, answers.part.phrases.values(), strict=True))
+    renamed = replace(
+        answers,
+        part=replace(answers.part, phrases=phrases),
+        asked=replace(answers.asked, labels=LONG),
+    )
+    path.write_text(
+        report_html(replace(findings, regions=[renamed]), findings.scores()), encoding="utf-8"
+    )
     return path
 
 
@@ -114,6 +137,10 @@ def test_no_drawing_is_larger_than_its_column_or_taller_than_a_screen(page: Page
         one => one.getBoundingClientRect().height)""")
     assert legends
     assert max(legends) < 20
+
+
+def test_no_word_of_a_drawing_is_cut_off(page: Page) -> None:
+    assert page.evaluate(CUT) == []
 
 
 def test_nothing_written_lies_on_anything_else(page: Page) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from regionmed.evaluation.regions import RegionAnswers
 
 CELL, ROW = 38, 25  # of the drawing
-LETTER = 6.4  # about the width of one letter of a label
-LONGEST = 26  # letters of a label; longer ones are cut and kept whole as a title
+WIDE, CAPITAL, LETTER = 12.0, 9.0, 7.4  # at most about a letter's width in any usual font
+LONGEST = 22  # letters of a label; longer ones are cut and kept whole as a title
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def confusion(one: RegionAnswers) -> Confusion:
     shown = tuple(
         label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in labels
     )
-    longest = max(len(label) for label in shown) * LETTER
+    longest = max(_width(label) for label in shown)
     left, top = longest + 12, 0.8 * longest + 16  # columns are written at an angle
     # the last column's name leans out to the right
-    width = left + CELL * len(labels) + 0.62 * len(shown[-1]) * LETTER + 6
+    width = left + CELL * len(labels) + 0.62 * _width(shown[-1]) + 6
     cells = tuple(
         Cell(
             x=left + CELL * column,
@@ -65,3 +65,8 @@ def confusion(one: RegionAnswers) -> Confusion:
     return Confusion(
         one.part.name, labels, shown, left, top, width, top + ROW * len(labels) + 4, cells
     )
+
+
+def _width(label: str) -> float:
+    """About how wide a label is drawn, never less than it is."""
+    return sum(WIDE if c in "MWmw" else CAPITAL if c.isupper() else LETTER for c in label)

@@ -75,20 +75,24 @@ def score_regions(answers: Sequence[RegionAnswers]) -> list[Score]:
 def region_outcomes(answers: Sequence[RegionAnswers]) -> list[Outcomes]:
     """What each region earned from each source of boxes, for pairing models."""
     return [
-        Outcomes(
-            task=TASK,
-            set=one.part.name,
-            metric="macro_accuracy",
-            boxes=source,
-            items=one.items,
-            groups=tuple(one.groups),
-            columns=tuple(one.asked.labels[label] for label in one.asked.truth_R),
-            strata=tuple(one.strata),
-            values_N=hits,
-        )
-        for one in answers
-        for source, hits in one.source_hits.items()
+        _outcomes(one, source, hits) for one in answers for source, hits in one.source_hits.items()
     ]
+
+
+def _outcomes(one: RegionAnswers, source: str, hits_R: np.ndarray) -> Outcomes:
+    asked = np.flatnonzero(~np.isnan(hits_R))
+    items, groups, strata = one.items, one.groups, one.strata
+    return Outcomes(
+        task=TASK,
+        set=one.part.name,
+        metric="macro_accuracy",
+        boxes=source,
+        items=tuple(items[row] for row in asked),
+        groups=tuple(groups[row] for row in asked),
+        columns=tuple(one.asked.labels[one.asked.truth_R[row]] for row in asked),
+        strata=tuple(strata[row] for row in asked),
+        values_N=hits_R[asked],
+    )
 
 
 def _scores_over_sets(answers: Sequence[RegionAnswers], source: str) -> list[Score]:
@@ -112,7 +116,7 @@ def _scores_over_sets(answers: Sequence[RegionAnswers], source: str) -> list[Sco
 
 
 def pool_of(answers: Sequence[RegionAnswers], source: str = "given") -> Pool:
-    """The regions of several sets together, with boxes of one source.
+    """The regions of several sets together that were asked with boxes of one source.
 
     Only controls that all sets have; beside another source than `given` stands `given` alone.
     """
@@ -124,7 +128,7 @@ def pool_of(answers: Sequence[RegionAnswers], source: str = "given") -> Pool:
     chance = [np.full(len(one.hits), 1 / len(one.asked.labels)) for one in answers]
     columns = [f"{one.part.name}/{label}" for one in answers for label in one.asked.truth_R]
     groups = [f"{one.part.name}/{group}" for one in answers for group in one.groups]
-    return Pool(
+    pool = Pool(
         source=source,
         hits=np.concatenate([one.source_hits[source] for one in answers]),
         controls={name: np.concatenate([controls[name] for controls in beside]) for name in shared},
@@ -134,6 +138,7 @@ def pool_of(answers: Sequence[RegionAnswers], source: str = "given") -> Pool:
         strata=[names for one in answers for names in one.strata],
         gates_R2=_gates(answers) if source == "given" else None,
     )
+    return pool.part(~np.isnan(pool.hits))
 
 
 def _gates(answers: Sequence[RegionAnswers]) -> np.ndarray | None:
@@ -184,7 +189,7 @@ def _score(
         metric=metric,
         n=len(pool.hits),
         chance=value_of(pool.chance),
-        controls={control: value_of(hits) for control, hits in pool.controls.items()},
+        controls={control: value_of(pool.controls[control]) for control in against},
         conditions=conditions,
         details={
             "boxes": pool.source,
@@ -214,7 +219,13 @@ def _mean_over_sets(name: str, members: Sequence[RegionAnswers], source: str) ->
     ]
     estimates = [macro_mean(p.hits, p.columns, list(p.groups), seed) for p, seed in pairs]
     total = mean_of_estimates(estimates)
+    shared = [c for c in shared if all(c in found for found in against)]
     gains = {c: mean_of_estimates([found[c] for found in against]) for c in shared}
+    # a control may be asked of fewer regions than the model, so it has a value of its own
+    beside = {
+        c: [macro_mean(p.controls[c], p.columns, list(p.groups), seed).value for p, seed in pairs]
+        for c in shared
+    }
     return score_of(
         total,
         task=TASK,
@@ -222,7 +233,7 @@ def _mean_over_sets(name: str, members: Sequence[RegionAnswers], source: str) ->
         metric="macro_accuracy",
         n=sum(len(pool.hits) for pool in pools),
         chance=float(np.mean([1 / len(one.asked.labels) for one in members])),
-        controls={c: total.value - gain.value for c, gain in gains.items()},
+        controls={c: float(np.mean(values)) for c, values in beside.items()},
         conditions=joint_conditions([one.part.conditions for one in members]),
         details={
             "boxes": source,

@@ -3,7 +3,9 @@
 Sources of boxes: `given`; `jitter-10`, `-20`, `-40`, moved by that share of their size; `random`, a
 box of the same size elsewhere (the control `wrong-region`); `predicted`, the model's own proposal
 that overlaps a given box most; `none`, the whole picture. Altered pictures, one for each region:
-`blank`, `context-free` and `marker` (controls.py). Legend: R regions · E embedding.
+`blank`, `context-free` and `marker` (controls.py). What costs a forward a region, altered pictures
+and the moved crops of a model that does not read regions, is asked of at most MOST_APART regions of
+a set, drawn evenly over its labels. Legend: R regions · E embedding.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regionmed.batches.batch import boxes_to_unit
 from regionmed.evaluation.controls import (
@@ -26,13 +29,16 @@ from regionmed.evaluation.controls import (
 from regionmed.evaluation.encode import BATCH, Floats, encode, encode_crops
 from regionmed.evaluation.part import Part, Pictures
 from regionmed.evaluation.proposals import propose
+from regionmed.evaluation.statistics import Integers
 from regionmed.evaluation.subject import Subject
 from regionmed.geometry import Box, Placement, intersection_over_union
 from regionmed.progress import Track, silent
 
 JITTER = {"jitter-10": 0.1, "jitter-20": 0.2, "jitter-40": 0.4}
+MOST_APART = 600
 MOVED = ("given", *JITTER, "random")  # sources that need no model to say where
 
+Flags = NDArray[np.bool_]
 Places = Sequence[tuple[int, int]]  # row in part.records, number of the region in the record
 
 
@@ -42,6 +48,7 @@ class RegionViews:
 
     by_boxes  source -> (R, E); a region that no proposal overlaps has a row of zeros
     altered   blank, context-free -> (R, E) of the region; marker -> (R, E) of the whole picture
+              where a region was not drawn for what is asked apart, its row is NaN
     gates_R2  detail and context that each given region let in; None from a model without gates
     """
 
@@ -52,16 +59,50 @@ class RegionViews:
 
 
 def view_regions(
-    model: Subject, part: Part, pictures: Pictures, places: Places, track: Track = silent
+    model: Subject,
+    part: Part,
+    pictures: Pictures,
+    places: Places,
+    labels_R: Integers,
+    track: Track = silent,
 ) -> RegionViews:
-    """Every picture once with all its boxes, and every region once in each altered picture."""
+    """Every picture once with all its boxes, and drawn regions once in each altered picture."""
+    apart_R = drawn_evenly(labels_R, MOST_APART)
     boxes = moved_boxes(part, places)
+    if not model.reads_regions:
+        for source in set(boxes) - {"given"}:
+            boxes[source] = [
+                box if kept else None for box, kept in zip(boxes[source], apart_R, strict=True)
+            ]
     predicted = _predicted_boxes(model, part, pictures, places, track)
     if predicted is not None:
         boxes["predicted"] = predicted
     images_NE, by_boxes, gates_R2 = _read_all(model, part, pictures, places, boxes, track)
-    altered = _altered(model, part, pictures, places, track)
+    if not model.reads_regions:
+        for source in set(boxes) - {"given", "predicted"}:
+            by_boxes[source][~apart_R] = np.nan
+    some = [place for place, kept in zip(places, apart_R, strict=True) if kept]
+    altered = {}
+    for name, vectors_SE in _altered(model, part, pictures, some, track).items():
+        altered[name] = np.full((len(places), model.embedding_dim), np.nan, np.float32)
+        altered[name][apart_R] = vectors_SE
     return RegionViews(images_NE, by_boxes, altered, gates_R2)
+
+
+def drawn_evenly(labels_R: Integers, most: int) -> Flags:
+    """Which regions are drawn: all up to `most`, else as many of each label as there are, in turn.
+
+    The same on every run and for every model.
+    """
+    generator = np.random.default_rng(SEED)
+    order = generator.permutation(len(labels_R))
+    turn_R = np.zeros(len(labels_R), int)  # how many of its label come before it in the order
+    for label in np.unique(labels_R):
+        own = order[labels_R[order] == label]
+        turn_R[own] = np.arange(len(own))
+    drawn_R = np.zeros(len(labels_R), bool)
+    drawn_R[order[np.argsort(turn_R[order], kind="stable")][:most]] = True
+    return drawn_R
 
 
 def moved_boxes(part: Part, places: Places) -> dict[str, list[Box | None]]:

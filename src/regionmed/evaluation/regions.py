@@ -45,7 +45,7 @@ class RegionAnswers:
     asked: Asked
     several_labels: bool  # do most pictures of the set hold regions of several labels?
     similarity_RL: Floats
-    control_hits: dict[str, Floats64]  # name -> credit of each region, 0..1
+    control_hits: dict[str, Floats64]  # name -> credit of each region, 0..1; NaN: not asked
     source_hits: dict[str, Floats64]  # source of boxes -> the model's credit of each region
     gates_R2: Floats | None = None  # detail and context that each given region let in
 
@@ -107,7 +107,8 @@ def run_regions(
 
     def hits(vectors_RE: Floats) -> Floats64:
         answered_R = vectors_RE.any(axis=1)  # zeros: no proposal lay over the region
-        return expected_hits(vectors_RE @ texts_LE.T, asked.truth_R) * answered_R
+        hits_R = expected_hits(vectors_RE @ texts_LE.T, asked.truth_R) * answered_R
+        return np.where(np.isnan(vectors_RE[:, 0]), np.nan, hits_R)
 
     sources = {source: hits(vectors_RE) for source, vectors_RE in views.by_boxes.items()}
     sources["none"] = hits(views.images_NE[rows])

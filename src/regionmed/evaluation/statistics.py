@@ -57,10 +57,11 @@ def macro_mean(
 
     value = (1 / C) sum_c (sum of the values of c / their number). A draw that lacks a column leaves
     it out of its mean. With one column this is the plain mean. Values within 0..1 are a share.
+    NaN stands for an answer that was not asked: it counts nowhere.
     """
-    values = np.asarray(values_N, float)
+    values, columns, groups = _known(np.asarray(values_N, float), columns_N, groups_N)
     inside = bool(values.min() >= 0 and values.max() <= 1)
-    return _macro(values, columns_N, groups_N, seed, "share" if inside else "free")
+    return _macro(values, columns, groups, seed, "share" if inside else "free")
 
 
 def mean(values_N: ArrayLike, groups_N: Sequence[str], seed: str) -> Estimate:
@@ -77,8 +78,19 @@ def paired_difference(
 ) -> Estimate:
     """macro_mean of `first` minus that of `second`, both on the same answers and the same draws."""
     difference_N = np.asarray(first_N, float) - np.asarray(second_N, float)
-    inside = bool(np.abs(difference_N).max() <= 1)
-    return _macro(difference_N, columns_N, groups_N, seed, "difference" if inside else "free")
+    difference, columns, groups = _known(difference_N, columns_N, groups_N)
+    inside = bool(np.abs(difference).max() <= 1)
+    return _macro(difference, columns, groups, seed, "difference" if inside else "free")
+
+
+def _known(
+    values_N: Floats, columns_N: ArrayLike, groups_N: Sequence[str]
+) -> tuple[Floats, NDArray[Any], Sequence[str]]:
+    """The answers that are not NaN."""
+    known_N = ~np.isnan(values_N)
+    if known_N.all():
+        return values_N, np.asarray(columns_N), groups_N
+    return values_N[known_N], np.asarray(columns_N)[known_N], list(np.asarray(groups_N)[known_N])
 
 
 def differences(
@@ -88,10 +100,11 @@ def differences(
     groups_N: Sequence[str],
     seed: str,
 ) -> dict[str, Estimate]:
-    """The paired difference to each control."""
+    """The paired difference to each control that was asked at all."""
     return {
         name: paired_difference(hits_N, control, columns_N, groups_N, seed)
         for name, control in control_hits.items()
+        if not np.isnan(np.asarray(control, float)).all()
     }
 
 

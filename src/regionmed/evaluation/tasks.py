@@ -87,7 +87,7 @@ def _shown(model: Subject, part: Part, asked: Asked | None, track: Track) -> _Se
     blanks = np.stack([grey_picture(*pair) for pair in pairs])
     blank_NE = encode(model, blanks, title=f"{part.name}: blank pictures", track=track).images_NE
     if asked is not None:
-        views = view_regions(model, part, pictures, asked.places, track)
+        views = view_regions(model, part, pictures, asked.places, asked.truth_R, track)
         given_RE = views.by_boxes["given"]
         test = Rows(part.records, views.images_NE, given_RE, asked.places)
         return _Seen(pictures, views, test, blank_NE)

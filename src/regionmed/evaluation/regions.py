@@ -106,9 +106,13 @@ def run_regions(
     rows = [row for row, _ in asked.places]
 
     def hits(vectors_RE: Floats) -> Floats64:
-        answered_R = vectors_RE.any(axis=1)  # zeros: no proposal lay over the region
-        hits_R = expected_hits(vectors_RE @ texts_LE.T, asked.truth_R) * answered_R
-        return np.where(np.isnan(vectors_RE[:, 0]), np.nan, hits_R)
+        hits_R = np.full(len(vectors_RE), np.nan)
+        known_R = ~np.isnan(vectors_RE[:, 0])
+        some_RE = vectors_RE[known_R]
+        answered_R = some_RE.any(axis=1)  # zeros: no proposal lay over the region
+        credit_R = expected_hits(some_RE @ texts_LE.T, asked.truth_R[known_R])
+        hits_R[known_R] = credit_R * answered_R
+        return hits_R
 
     sources = {source: hits(vectors_RE) for source, vectors_RE in views.by_boxes.items()}
     sources["none"] = hits(views.images_NE[rows])

@@ -45,6 +45,12 @@ def tiny() -> Recipe:
     return Recipe(name="tiny", model=TINY, stages=(GLOBAL, REGION, JOINT))
 
 
+def plain() -> Recipe:
+    """The control of tiny: the same towers, rows and steps, whole pictures only, no ROI processor."""
+    stage = replace(GLOBAL, steps=tiny().steps)
+    return Recipe(name="plain", model=replace(TINY, roi=False), stages=(stage,))
+
+
 def demo() -> Recipe:
     """The run of `regionmed demo`: as tiny, 120 steps in all."""
     stages = (
@@ -55,7 +61,7 @@ def demo() -> Recipe:
     return Recipe(name="demo", model=TINY, stages=stages, views=1, checkpoint_every=50, average=0.9)
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "demo": demo}
+RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "plain": plain, "demo": demo}
 
 
 def load_recipe(name: str) -> Recipe:

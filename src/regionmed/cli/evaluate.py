@@ -59,9 +59,10 @@ def command(
             and score.stratum == "all"
             and boxes == BOXES.get(score.task, boxes)
         ):
+            metric = f"{score.metric} {score.details.get('direction', '')}".strip()
             interval = f"[{score.low:.3f}, {score.high:.3f}]"
             print(
-                f"{score.task:<22} {score.set:<20} {score.metric:<15} {score.value:.3f} {interval}"
+                f"{score.task:<22} {score.set:<20} {metric:<15} {score.value:.3f} {interval}"
                 f"  chance {score.chance:.3f}  n {score.n}"
             )
     print(f"{len(scores)} scores and the report: {out / REPORT}")

@@ -25,6 +25,7 @@ from regionmed.evaluation.strata import LEAST_IN_STRATUM, group_of, region_strat
 from regionmed.evaluation.subject import Floats, Scored
 from regionmed.record import Record
 
+TWINS = "by the rules of the loss 'hard': known to a run whose recipe has that loss"
 TASK = "probe"
 Credits = NDArray[np.float64]
 Blank = tuple[Sequence[tuple[int, int]], Floats]
@@ -192,7 +193,7 @@ def _score(one: Probes, stratum: str, rows_P: NDArray[np.bool_]) -> Score:
         details={
             "boxes": "given" if one.source == "regions" else "none",
             "target": one.source,
-            "twins": "rules of training" if one.trained else "rules of training unknown",
+            "twins": TWINS if one.trained else f"{TWINS}; its training is unknown",
             "differences": {name: found.as_json() for name, found in against.items()},
         },
     )

@@ -46,7 +46,7 @@ def tiny() -> Recipe:
 
 
 def plain() -> Recipe:
-    """The control of tiny: the same towers, rows and steps, whole pictures only, no ROI processor."""
+    """The control of tiny: its towers, rows and steps, but whole pictures only."""
     stage = replace(GLOBAL, steps=tiny().steps)
     return Recipe(name="plain", model=replace(TINY, roi=False), stages=(stage,))
 

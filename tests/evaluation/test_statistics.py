@@ -86,12 +86,16 @@ def test_the_same_seed_gives_the_same_interval_and_another_a_different_one() -> 
     assert (first.draws != mean(values, groups, "b").draws).any()
 
 
-def test_a_pair_that_always_differs_by_the_same_has_an_interval_without_width() -> None:
-    second = np.random.default_rng(4).random(50)
-    difference = paired_difference(
-        second + 0.25, second, np.zeros(50), list(map(str, range(50))), "p"
-    )
-    assert (difference.value, difference.low, difference.high) == pytest.approx((0.25,) * 3)
+def test_a_pair_that_always_differs_by_the_same_is_surer_with_more_patients() -> None:
+    def width(patients: int) -> float:
+        names = list(map(str, range(patients)))
+        second = np.random.default_rng(4).random(patients) / 2
+        found = paired_difference(second + 0.25, second, np.zeros(patients), names, "p")
+        assert found.value == pytest.approx(0.25)
+        assert found.low <= 0.25 <= found.high
+        return found.high - found.low
+
+    assert width(5) > width(50) > width(500) > 0
 
 
 def test_area_under_the_curve_is_scikit_learns_with_ties() -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regionmed.batches.batch import boxes_to_unit, cut_out
+from regionmed.errors import UsageError
 from regionmed.evaluation.part import Part, placed
 from regionmed.evaluation.subject import Scored, Subject, is_stored
 from regionmed.progress import Track, silent
@@ -128,8 +130,8 @@ def encode(
             regions.append(encode_crops(model, pixels_NHWC[rows], boxes))
     none = np.zeros((0, model.embedding_dim), np.float32)
     return Encoded(
-        np.concatenate([none, *images]),
-        np.concatenate([none, *regions]),
+        _finite(model, np.concatenate([none, *images])),
+        _finite(model, np.concatenate([none, *regions])),
         np.concatenate([np.zeros((0, 2), np.float32), *gates]),
     )
 
@@ -153,6 +155,18 @@ def encode_texts(model: Scored, texts: Sequence[str]) -> Floats:
         model.encode_text(distinct[start : start + BATCH])
         for start in range(0, len(distinct), BATCH)
     ]
-    rows = np.concatenate([np.zeros((0, model.embedding_dim), np.float32), *parts])
+    none = np.zeros((0, model.embedding_dim), np.float32)
+    rows = _finite(model, np.concatenate([none, *parts]))
     row_of = {text: row for row, text in enumerate(distinct)}
     return rows[[row_of[text] for text in texts]]
+
+
+def _finite(model: Scored, rows_NE: Floats) -> Floats:
+    """The rows; UsageError where one is not finite: NaN means "not asked" further on."""
+    wrong = ~np.isfinite(rows_NE).all(axis=1)
+    if wrong.any():
+        raise UsageError(
+            f"{int(wrong.sum())} of {len(rows_NE)} vectors of {Path(model.name).name} hold numbers "
+            "that are not finite; the model is damaged or has diverged, so nothing was scored"
+        )
+    return rows_NE

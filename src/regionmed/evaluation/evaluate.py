@@ -68,7 +68,6 @@ def _write_all(
     out: Path, findings: Findings, scores: Sequence[Score], published: PublishedTable | None
 ) -> None:
     """scores.json last: it is what programs read, so its presence means that all are there."""
-    (out / SCORES).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evaluation-", dir=out) as aside:
         page, note = (
             write(findings, scores, published) for write in (report_html, report_markdown)
@@ -77,5 +76,6 @@ def _write_all(
         (Path(aside) / NOTE).write_text(note, encoding="utf-8")
         write_outcomes(Path(aside) / ANSWERS, findings.outcomes())
         (Path(aside) / SCORES).write_text(scores_json(scores), encoding="utf-8")
+        (out / SCORES).unlink(missing_ok=True)
         for name in (REPORT, NOTE, ANSWERS, SCORES):
             os.replace(Path(aside) / name, out / name)

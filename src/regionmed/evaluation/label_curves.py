@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regionmed.evaluation.intervals import Estimate, Floats, drawn_share, mean_of_known
-from regionmed.evaluation.statistics import group_weights
+from regionmed.evaluation.intervals import Estimate, Floats, effective_groups
+from regionmed.evaluation.statistics import estimate_of_columns, group_weights
 
 Truth = NDArray[np.bool_]
 
@@ -51,13 +51,25 @@ def label_areas(
     both = np.concatenate(tables, axis=1)  # (2, 1 + D, L)
     if np.isnan(both[0, 0]).all():
         raise ValueError("no label has both positives and negatives; ask for labels that have")
-    means = mean_of_known(both, axis=-1)
+    known_L = ~np.isnan(both[0, 0])
+    rarer_GL = np.array([_rarer_side(truth_N, number_N) for truth_N in truth_NL.T[known_L]]).T
+    estimates = [
+        estimate_of_columns(table[0, known_L], table[1:, known_L], rarer_GL, "share")
+        for table in both
+    ]
     return Areas(
-        auroc=drawn_share(float(means[0, 0]), means[0, 1:], groups_N),
-        auprc=drawn_share(float(means[1, 0]), means[1, 1:], groups_N),
+        auroc=estimates[0],
+        auprc=estimates[1],
         auroc_L=both[0, 0],
         auprc_L=both[1, 0],
     )
+
+
+def _rarer_side(truth_N: Truth, number_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Answers a group (G,) of the side, positive or negative, that limits how sure an area is."""
+    groups = int(number_N.max()) + 1
+    sides = [np.bincount(number_N[rows], minlength=groups) for rows in (truth_N, ~truth_N)]
+    return np.asarray(min(sides, key=effective_groups), float)
 
 
 def areas_of_draws(

@@ -35,9 +35,11 @@ def drop_neighbours(
     if part.leakage is None or trained_on is None:
         return part
     shown = [row for row, r in enumerate(train.records) if r.sha256 in trained_on]
+    if not shown:
+        return part  # nothing was compared, so nothing is said
     row_of = {record.id: row for row, record in enumerate(asked.records)}
     scored = [row_of[record.id] for record in part.records]
-    found = frozenset(_copied(part, train, shown, asked, scored)) if shown else frozenset()
+    found = frozenset(_copied(part, train, shown, asked, scored))
     leakage = replace(part.leakage, neighbours=found)
     kept = [n for n, record in enumerate(part.records) if record.id not in found]
     return replace(

@@ -62,8 +62,9 @@ class Score:
             "split": self.conditions.split,
             "leakage": self.conditions.leakage,
             "weights": self.conditions.weights,
-            **self.details,
         }
+        assert not row.keys() & self.details.keys(), "a detail may not hide a key of the format"
+        row |= self.details
         return {key: rounded(value) for key, value in row.items()}
 
 

@@ -132,7 +132,7 @@ def macro_auroc(
         # the rarer of the two sides limits how sure an area is
         rarer.append(min(sizes_2G, key=effective_groups))
     areas_DC = np.array(areas).T
-    return _estimate(areas_DC[0], areas_DC[1:], np.array(rarer).T, "share")
+    return estimate_of_columns(areas_DC[0], areas_DC[1:], np.array(rarer).T, "share")
 
 
 def resampled(
@@ -172,10 +172,10 @@ def _macro(
     value_C = sums_GC.sum(axis=0) / counts_GC.sum(axis=0)
     square_C = by_group(values_N**2, columns_N, groups_N)[0].sum(axis=0) / counts_GC.sum(axis=0)
     draws_DC = ratio(weights_DG @ sums_GC, weights_DG @ counts_GC)
-    return _estimate(value_C, draws_DC, counts_GC, kind, float(square_C.mean()))
+    return estimate_of_columns(value_C, draws_DC, counts_GC, kind, float(square_C.mean()))
 
 
-def _estimate(
+def estimate_of_columns(
     value_C: Floats,
     draws_DC: Floats,
     sizes_GC: Floats,
@@ -207,7 +207,9 @@ def _estimate(
     error = np.sqrt(float(np.nanvar(draws_D)) + float(added))
     first = abs(float(value_C[0]))
     # All answers earned the same and none was right or wrong: equal scores, whose chance is exact.
-    exact = error < NOTHING and 0 < first < 1 and bool(np.ptp(value_C) < NOTHING)
+    # A difference is never exact: its arms are, and five patients say little of the sixth.
+    same = error < NOTHING and bool(np.ptp(value_C) < NOTHING)
+    exact = kind == "share" and same and 0 < first < 1
     return Estimate(
         float(value_C.mean()),
         draws_D,

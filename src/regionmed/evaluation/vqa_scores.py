@@ -64,7 +64,11 @@ def _head(answers: VqaAnswers, stratum: str, rows_Q: NDArray[np.bool_]) -> Score
         "boxes": _boxes(answers),
         "outside_vocabulary": float(np.mean([answer not in known for answer in truth])),
         "penalty": head.penalty,
-        "weights": {"question": 1.0, "picture": head.look.picture, "product": head.look.product},
+        "block_weights": {
+            "question": 1.0,
+            "picture": head.look.picture,
+            "product": head.look.product,
+        },
         "chosen_by": chosen,
     }
     chance = float(np.mean([1 / max(len(answers.vocabulary[kind]), 1) for kind in kinds]))

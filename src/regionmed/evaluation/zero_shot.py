@@ -175,6 +175,8 @@ def kind_of(model: Scored, part: Part, prompts: Sequence[LabelPrompts]) -> Kind:
         return Kind("prompt classification", because, found)
     if any(record.sha256 in model.training_pictures for _, record in part.everything):
         return Kind("prompt classification", "pictures of this set were in training", 0)
+    if not model.phrases:
+        return Kind("unknown", "the model does not say which sentences it was trained on", None)
     because = (
         "no label is named in the sentences kept with the model and no picture of this set was in "
         "training; captions that people wrote are not kept, so they were not searched"

@@ -103,3 +103,9 @@ def test_gates_are_told_on_average_and_for_each_size(paint: Paint, squares: Corp
     told = only(scored, "a", "macro_accuracy").details["gates"]
     assert told == {"detail": pytest.approx(0.55), "context": pytest.approx(0.5)}
     assert "gates" not in only(scored, "a", "macro_accuracy", boxes="none").details
+
+
+def test_permuted_labels_say_what_chance_reaches(scores: list[Score]) -> None:
+    permuted = only(scores, "b", "macro_accuracy").details["chance_by_permutation"]
+    assert permuted["low"] < 0.25 < permuted["high"]
+    assert permuted["p"] < 0.05  # .75 of four labels in twelve answers

@@ -7,13 +7,14 @@ region must be read, and sets with one, where the whole picture is enough to ans
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.regions import RegionAnswers
 from regionmed.evaluation.score import Conditions, Score, joint_conditions, score_of
+from regionmed.evaluation.significance import beaten_by_chance, permutation_chance
 from regionmed.evaluation.statistics import (
     differences,
     macro_mean,
@@ -60,7 +61,8 @@ def score_regions(answers: Sequence[RegionAnswers]) -> list[Score]:
     scores: list[Score] = []
     for one in answers:
         name, conditions = one.part.name, one.part.conditions
-        scores += _scores_of_pool(pool_of([one]), name, conditions, _strata_in([one]))
+        own = _scores_of_pool(pool_of([one]), name, conditions, _strata_in([one]))
+        scores += [_with_permutations(one, own[0]), *own[1:]] if own else []
     scores += _scores_over_sets(answers, "given")
     for source in dict.fromkeys(source for one in answers for source in one.source_hits):
         members = [one for one in answers if source in one.source_hits]
@@ -70,6 +72,14 @@ def score_regions(answers: Sequence[RegionAnswers]) -> list[Score]:
                 scores += _scores_of_pool(pool, one.part.name, one.part.conditions, ["all"])
             scores += _scores_over_sets(members, source)
     return scores
+
+
+def _with_permutations(one: RegionAnswers, score: Score) -> Score:
+    """The set's macro accuracy with what permuted labels earn, and how often they earn as much."""
+    seed = f"regions {one.part.name} permuted"
+    chance = permutation_chance(one.similarity_RL, one.asked.truth_R, one.groups, seed)
+    permuted = {**chance.as_json(), "p": beaten_by_chance(score.value, chance)}
+    return replace(score, details={**score.details, "chance_by_permutation": permuted})
 
 
 def region_outcomes(answers: Sequence[RegionAnswers]) -> list[Outcomes]:

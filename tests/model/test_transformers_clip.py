@@ -188,6 +188,9 @@ def test_the_same_weights_have_the_same_fingerprint(clip: tuple[Path, CLIPModel]
 def _alter(folder: Path, what: str) -> None:
     if what.startswith("no "):
         (folder / what.removeprefix("no ")).unlink()
+    elif what == "truncated":
+        whole = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     elif what == "tensor":
         tensors = load_file(folder / "model.safetensors")
         del tensors["visual_projection.weight"]
@@ -197,6 +200,7 @@ def _alter(folder: Path, what: str) -> None:
             "bert": ("config.json", "model_type", "bert"),
             "size": ("preprocessor_config.json", "crop_size", {"height": 32, "width": 32}),
             "scale": ("preprocessor_config.json", "rescale_factor", 1.0),
+            "null": ("preprocessor_config.json", "rescale_factor", None),
         }[what]
         settings = json.loads((folder / file).read_text())
         (folder / file).write_text(json.dumps({**settings, key: value}))
@@ -213,6 +217,8 @@ def _alter(folder: Path, what: str) -> None:
         ("bert", "is a BertModel"),
         ("tensor", "lack 1 tensors of its config.json, 'visual_projection.weight'"),
         ("size", r"makes pictures of \[32\] pixels, config.json expects 64"),
+        ("truncated", "transformers cannot load .*SafetensorError"),
+        ("null", r"does not bring pixels to 0..1 \(rescale_factor None\)"),
         ("scale", "does not bring pixels to 0..1"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from regionmed.errors import CheckpointError
@@ -106,7 +107,15 @@ def load_transformers(name: str) -> tuple[TransformersTower, TransformersText]:
         )
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
         processor = AutoImageProcessor.from_pretrained(name, local_files_only=local)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
         reason = str(error).strip().splitlines()[:1] or [""]
         raise CheckpointError(
             f"transformers cannot load '{name}' ({type(error).__name__}: {reason[0][:200]}); give "
@@ -140,10 +149,12 @@ def _normalisation(
             f"'{name}': preprocessor_config.json makes pictures of {sorted(sides)} pixels, "
             f"config.json expects {image_size}; both must be of one model"
         )
-    if not settings.get("do_rescale", True) or abs(255 * settings["rescale_factor"] - 1) > 1e-6:
+    factor = settings.get("rescale_factor")
+    scaled = settings.get("do_rescale", True) and isinstance(factor, int | float)
+    if not scaled or abs(255 * factor - 1) > 1e-6:
         raise CheckpointError(
             f"'{name}': preprocessor_config.json does not bring pixels to 0..1 "
-            f"(rescale_factor {settings.get('rescale_factor')}); 1/255 is needed"
+            f"(rescale_factor {factor}); 1/255 is needed"
         )
     if not settings.get("do_normalize", True):
         return (0.0,) * 3, (1.0,) * 3

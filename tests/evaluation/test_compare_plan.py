@@ -41,6 +41,11 @@ def test_a_plan_of_seeds_and_single_models(tmp_path: Path) -> None:
         ("corpora: [", "corpora: [missing, ", "folder missing is not there"),
         ("corpora: [{here}]", "corpora: here", "must be a list"),
         ("arms:", "arms: [", "not YAML as needed"),
+        ("reference: plain", "reference: [plain]", "'['plain']' is no arm"),
+        ("split: val", "split: [val]", "'['val']' is no split"),
+        ("  ours: [", "  {ours}: [", "a key must be one word"),
+        ("  ours: [", "  ? [ours, theirs]\n  : [", "a key must be one word"),
+        ("arms:\n", "arms: {{a}}\nplan:\n", "a key must be one word"),
     ],
 )
 def test_a_malformed_plan_is_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:

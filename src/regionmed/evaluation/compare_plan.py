@@ -58,10 +58,10 @@ def read_plan(path: Path) -> Plan:
         what = f"lacks '{missing[0]}'" if missing else f"has an unknown key '{unknown[0]}'"
         raise UsageError(f"{path} {what}; its keys are {_KEYS}")
     split = found.get("split", "test")
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise UsageError(f"{path}: '{split}' is no split; choose one of {', '.join(SPLITS)}")
     arms = _arms(path, found["arms"])
-    if found["reference"] not in arms:
+    if not isinstance(found["reference"], str) or found["reference"] not in arms:
         raise UsageError(
             f"{path}: the reference '{found['reference']}' is no arm; choose one of "
             f"{', '.join(arms)}"
@@ -78,6 +78,10 @@ class _OnceLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be one word, not a list or mapping", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"'{key.value}' is given twice", key.start_mark

@@ -16,7 +16,7 @@ from regionmed.errors import UsageError
 from regionmed.evaluation.compare import compare
 from regionmed.evaluation.compare_page import comparison_html, comparison_markdown, p_text
 from regionmed.evaluation.compare_plan import Plan
-from regionmed.evaluation.compare_table import MEAN, Row, comparison_rows
+from regionmed.evaluation.compare_table import MEAN, Row, comparison_rows, left_out
 from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.significance import holm
 from regionmed.model.region_clip import RegionClip
@@ -122,6 +122,48 @@ def test_nothing_to_pair_gives_no_rows() -> None:
     assert comparison_rows({"plain": [[answers(0.5, 0)]], "ours": [[other]]}, "plain") == []
 
 
+def without(one: Outcomes, rows: set[int]) -> Outcomes:
+    """The same answers, but for some that were never asked."""
+    kept = [i for i in range(len(one.items)) if i not in rows]
+    return replace(
+        one,
+        items=tuple(one.items[i] for i in kept),
+        groups=tuple(one.groups[i] for i in kept),
+        columns=tuple(one.columns[i] for i in kept),
+        strata=tuple(one.strata[i] for i in kept),
+        values_N=one.values_N[kept],
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [
+        ("retrieval", "recall@1 image-to-text"),
+        ("region_retrieval", "recall@1 region-to-region"),
+        ("prompt_classification", "macro_auroc"),
+    ],
+)
+def test_the_same_model_in_a_smaller_gallery_is_left_out_not_compared(
+    task: str, metric: str
+) -> None:
+    whole = replace(answers(0.5, 0), task=task, metric=metric)
+    arms = {"plain": [[whole]], "ours": [[without(whole, {3})]]}
+    assert comparison_rows(arms, "plain") == []
+    assert left_out(arms, "plain") == [(task, "chests", metric, "given")]
+    alike = {"plain": [[whole]], "ours": [[replace(whole)]]}
+    assert row(comparison_rows(alike, "plain"), "chests").n == 80
+    assert left_out(alike, "plain") == []
+
+
+def test_labels_that_competed_in_one_arm_alone_are_left_out() -> None:
+    whole = answers(0.5, 0)
+    fewer = without(whole, set(range(1, 80, 2)))  # none of label "b"
+    arms = {"plain": [[whole, replace(whole, set="hands")]], "ours": [[fewer]]}
+    assert comparison_rows(arms, "plain") == []
+    # what the other arm was never asked at all is not said to be left out
+    assert left_out(arms, "plain") == [("region_classification", "chests", whole.metric, "given")]
+
+
 @pytest.fixture
 def table() -> dict[str, object]:
     arms = {"plain": [[answers(0.4, 0)]], "ours <b>": [[answers(0.95, 1)], [answers(0.9, 2)]]}
@@ -133,6 +175,7 @@ def table() -> dict[str, object]:
         "reference": "plain",
         "arms": {name: [seed] * len(seeds) for name, seeds in arms.items()},
         "comparisons": len(rows),
+        "left_out": [],
         "rows": [one.as_json() for one in rows],
     }
 
@@ -157,6 +200,18 @@ def test_the_markdown_is_one_table_a_task_with_sure_differences_in_bold(
     assert len(rows) == len(table["rows"])
     assert rows[0].endswith("(< .001)** |")
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+def test_what_was_left_out_is_one_sentence_of_page_and_markdown(table: dict[str, object]) -> None:
+    assert "Left out" not in comparison_html(table) + comparison_markdown(table)
+    keys = [("retrieval", "chests", "recall@1"), ("retrieval", "chests", "recall@5")]
+    left = [{"task": task, "set": name, "metric": k, "boxes": "none"} for task, name, k in keys]
+    said = (
+        "Left out: retrieval on chests: the arms were asked different galleries or labels, because "
+        "different pictures were dropped for leakage."
+    )
+    for text in (comparison_html, comparison_markdown):
+        assert text({**table, "left_out": left}).count(said) == 1
 
 
 def test_a_p_is_never_printed_as_zero() -> None:
@@ -187,6 +242,9 @@ def test_two_models_go_the_whole_way_and_finished_ones_are_not_run_again(
     first = {name: (tmp_path / name).read_bytes() for name in names}
     table = json.loads(first["comparison.json"])
     assert len(table["rows"]) == len(rows)
+    tasks = {one["task"] for one in table["rows"]}
+    assert "retrieval" in {one["task"] for one in table["left_out"]} - tasks
+    assert b"Left out: " in first["comparison.md"]
     regions = [one for one in table["rows"] if one["task"] == "region_classification"]
     assert all(one["dropped"] == 2 for one in regions if one["stratum"] == "all")
 
@@ -207,3 +265,22 @@ def test_a_file_in_the_way_is_said_before_any_work(
     plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("two",)}, "a")
     with pytest.raises(UsageError, match="is a file"):
         compare(plan, [squares], tmp_path / "out", models.__getitem__)
+
+
+def test_a_file_in_the_place_of_an_arm_is_said_before_any_work(
+    squares: Corpus, tmp_path: Path
+) -> None:
+    (tmp_path / "arms").mkdir()
+    (tmp_path / "arms" / "b-0").write_text("")
+    plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("two",)}, "a")
+    with pytest.raises(UsageError, match="b-0 is a file where a folder of reports is needed"):
+        compare(plan, [squares], tmp_path, {}.__getitem__)
+
+
+def test_the_same_weights_under_two_names_are_refused(
+    squares: Corpus, models: dict[str, RegionClip], tmp_path: Path
+) -> None:
+    plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("copy",)}, "a")
+    twice = {"one": models["one"], "copy": models["one"]}
+    with pytest.raises(UsageError, match=r"one and copy \(arm 'b'\) are the same weights"):
+        compare(plan, [squares], tmp_path, twice.__getitem__)

@@ -16,9 +16,9 @@ from typing import Any
 
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
-from regionmed.evaluation.compare_page import comparison_html, comparison_markdown
+from regionmed.evaluation.compare_page import comparison_html, comparison_markdown, left_out_text
 from regionmed.evaluation.compare_plan import Plan
-from regionmed.evaluation.compare_table import Row, comparison_rows
+from regionmed.evaluation.compare_table import Row, comparison_rows, left_out
 from regionmed.evaluation.evaluate import SCORES, evaluate
 from regionmed.evaluation.outcomes import ANSWERS, Outcomes, read_outcomes
 from regionmed.evaluation.part import spoken_name
@@ -28,6 +28,7 @@ from regionmed.progress import Track, silent
 
 FINISHED = "evaluated.json"  # of an arm's folder, written last
 TABLE, PAGE, TEXT = "comparison.json", "comparison.html", "comparison.md"
+KEY = ("task", "set", "metric", "boxes")
 
 
 def compare(
@@ -39,17 +40,26 @@ def compare(
 ) -> list[Row]:
     """Evaluate what is not evaluated yet and write comparison.json, .md and .html into `out`.
 
-    load  makes a model of its name in the plan. UsageError where `out` is a file or no arm shares
-          an answered task with the reference; errors of `load` and `evaluate` pass through.
+    load  makes a model of its name in the plan. UsageError where `out` or an arm's folder is a
+          file, two models have the same weights, or no arm shares an answered task with the
+          reference; errors of `load` and `evaluate` pass through.
     """
-    if any(path.is_file() for path in (out, *out.parents)):
-        raise UsageError(f"--out {out} is a file or lies below one; give a folder for {PAGE}")
+    _need_folders(plan, out)
     arms: dict[str, list[list[Outcomes]]] = {}
     described: dict[str, list[dict[str, Any]]] = {}
+    owner: dict[str, str] = {}  # weights -> the model's name in the plan
     for name, models in plan.arms.items():
         for seed, model in enumerate(models):
-            folder = out / "arms" / f"{name}-{seed}"
-            weights = _evaluated(load(model), corpora, plan.split, folder, track)
+            folder = _folder(out, name, seed)
+            loaded = load(model)
+            weights = loaded.fingerprint
+            if weights in owner:
+                raise UsageError(
+                    f"{owner[weights]} and {model} (arm '{name}') are the same weights under two "
+                    "names, which says nothing when compared; name two different models"
+                )
+            owner[weights] = model
+            _evaluate_once(loaded, corpora, plan.split, folder, track)
             arms.setdefault(name, []).append(read_outcomes(folder / ANSWERS))
             described.setdefault(name, []).append(
                 {
@@ -59,6 +69,9 @@ def compare(
                 }
             )
     rows = comparison_rows(arms, plan.reference)
+    left = [dict(zip(KEY, key, strict=True)) for key in left_out(arms, plan.reference)]
+    if not rows and left:
+        raise UsageError(f"nothing is left to compare; {left_out_text(left)}")
     if not rows:
         raise UsageError(
             f"no arm answered a task that the reference '{plan.reference}' answered too; "
@@ -70,6 +83,7 @@ def compare(
         "reference": plan.reference,
         "arms": described,
         "comparisons": sum(len(row.differences) for row in rows),
+        "left_out": left,
         "rows": [row.as_json() for row in rows],
     }
     table = rounded(table)
@@ -82,10 +96,29 @@ def compare(
     return rows
 
 
-def _evaluated(
+def _folder(out: Path, name: str, seed: int) -> Path:
+    return out / "arms" / f"{name}-{seed}"
+
+
+def _need_folders(plan: Plan, out: Path) -> None:
+    """UsageError where a file stands in the place of a folder, before any model is run."""
+    if any(path.is_file() for path in (out, *out.parents)):
+        raise UsageError(f"--out {out} is a file or lies below one; give a folder for {PAGE}")
+    folders = [
+        _folder(out, name, i) for name, seeds in plan.arms.items() for i in range(len(seeds))
+    ]
+    for path in (out / "arms", *folders):
+        if path.is_file():
+            raise UsageError(
+                f"{path} is a file where a folder of reports is needed; move it or give another "
+                "--out"
+            )
+
+
+def _evaluate_once(
     model: Scored, corpora: Sequence[Corpus], split: str, folder: Path, track: Track
-) -> str:
-    """Evaluate a model into a folder unless it was there before; the sha256 of its weights."""
+) -> None:
+    """Evaluate a model into a folder, unless it was finished there under the same conditions."""
     conditions = {
         "weights": model.fingerprint,
         "corpora": [corpus.fingerprint for corpus in corpora],
@@ -99,7 +132,6 @@ def _evaluated(
         finished.unlink(missing_ok=True)
         evaluate(model, corpora, folder, split, track)
         _write_all(folder, {FINISHED: text})
-    return model.fingerprint
 
 
 def _described(corpus: Corpus) -> dict[str, str]:

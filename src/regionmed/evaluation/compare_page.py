@@ -42,6 +42,7 @@ def comparison_html(table: dict[str, Any]) -> str:
         styles={arm: STYLES[i % len(STYLES)] for i, arm in enumerate(table["arms"])},
         tasks=_tasks(table["rows"]),
         findings=_findings(table["rows"]),
+        left_out=left_out_text(table["left_out"]),
         curves=_curves(table["rows"]),
         sure=SURE,
         draws=DRAWS,
@@ -64,11 +65,27 @@ def comparison_markdown(table: dict[str, Any]) -> str:
             cells += [_cell(row["arms"].get(arm)) for arm in table["arms"]]
             lines.append(_line(cells + [_gain(row["differences"].get(arm)) for arm in others]))
         lines.append("")
+    if table["left_out"]:
+        lines += [left_out_text(table["left_out"]), ""]
     lines.append(
         f"95 % intervals from {DRAWS:,} draws over groups; p-values two-sided, corrected after "
         f"Holm for all {table['comparisons']} differences of this comparison."
     )
     return "\n".join(lines) + "\n"
+
+
+def left_out_text(keys: Sequence[dict[str, str]]) -> str:
+    """One sentence on lines that could not be compared, each task with its sets; "" for none."""
+    sets: dict[str, dict[str, None]] = {}
+    for key in keys:
+        sets.setdefault(key["task"].replace("_", " "), {})[key["set"]] = None
+    named = "; ".join(f"{task} on {', '.join(names)}" for task, names in sets.items())
+    if not named:
+        return ""
+    return (
+        f"Left out: {named}: the arms were asked different galleries or labels, because different "
+        "pictures were dropped for leakage."
+    )
 
 
 def number(value: float) -> str:

@@ -1,7 +1,8 @@
 """The table of a comparison: arms on the same items, and their paired differences.
 
 Every row is one task, set, source of boxes, metric and stratum. All its arms are held to the items
-that every one of them answered, so that a picture one model was trained on counts for none.
+that every one of them answered, so that a picture one model was trained on counts for none. Where
+an answer also depends on what else was there to choose from, arms must have been asked the same.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from regionmed.evaluation.significance import (
 from regionmed.evaluation.strata import LEAST_IN_STRATUM, SIZES
 
 MEAN = "mean:all"
+GALLERIES = ("retrieval", "region_retrieval")  # tasks that rank the items among each other
 Key = tuple[str, str, str, str]  # task, set, metric, boxes
 Arms = Mapping[str, Sequence[Sequence[Outcomes]]]  # name -> seed -> its outcomes
 
@@ -101,19 +103,46 @@ def comparison_rows(arms: Arms, reference: str) -> list[Row]:
     return rows
 
 
+def left_out(arms: Arms, reference: str) -> list[Key]:
+    """What the reference and another arm answered, but not out of the same gallery or labels."""
+    pairs = [(key, _answered(key, arms, reference)) for key in _keys(arms)]
+    return [key for key, by_arm in pairs if by_arm is not None and not _alike(key, by_arm)]
+
+
 def _keys(arms: Arms) -> list[Key]:
     every = (one.key for seeds in arms.values() for outcomes in seeds for one in outcomes)
     return list(dict.fromkeys(every))
 
 
-def _shared(key: Key, arms: Arms, reference: str) -> Shared | None:
-    """None where the reference, or everyone else, did not answer in all seeds."""
+def _answered(key: Key, arms: Arms, reference: str) -> dict[str, list[Outcomes]] | None:
+    """Each arm's seeds; None where the reference, or everyone else, did not answer in all."""
     by_arm: dict[str, list[Outcomes]] = {}
     for name, seeds in arms.items():
         found = [one for outcomes in seeds for one in outcomes if one.key == key]
         if len(found) == len(seeds):
             by_arm[name] = found
     if reference not in by_arm or len(by_arm) < 2:
+        return None
+    return by_arm
+
+
+def _alike(key: Key, by_arm: Mapping[str, Sequence[Outcomes]]) -> bool:
+    """Whether what an answer was chosen from is the same for all arms and seeds.
+
+    A gallery, and the negatives that an AUROC stands a picture above, are told by the items;
+    labels that compete are told by the columns.
+    """
+    everyone = [one for seeds in by_arm.values() for one in seeds]
+    task, _, metric, _ = key
+    ranked = task in GALLERIES or "auroc" in metric
+    asked = {(frozenset(one.columns), frozenset(one.items if ranked else ())) for one in everyone}
+    return len(asked) == 1
+
+
+def _shared(key: Key, arms: Arms, reference: str) -> Shared | None:
+    """None where too few arms answered, or not out of the same (see left_out)."""
+    by_arm = _answered(key, arms, reference)
+    if by_arm is None or not _alike(key, by_arm):
         return None
     everyone = [set(one.items) for seeds in by_arm.values() for one in seeds]
     first = by_arm[reference][0]

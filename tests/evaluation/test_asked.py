@@ -12,6 +12,7 @@ import pytest
 
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
+from regionmed.evaluation import encode
 from regionmed.evaluation.asked import asked_of, store_embeddings, write_asked
 from regionmed.evaluation.evaluate import evaluate
 from regionmed.evaluation.score import Score
@@ -71,6 +72,37 @@ def test_what_is_asked_is_listed_and_nothing_else_is_stored(
     }
     assert ["squares/test0.png", 0] in listed["regions"]
     assert len(listed["images"]) == 44  # questions are learned on train, thresholds on val
+
+
+def test_more_regions_of_a_label_than_a_probe_learns_from_are_all_stored_to_be_scored(
+    squares: Corpus, untrained: RegionClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two labels: 3 regions of each in train and in val, and the 23 of test that are asked."""
+    monkeypatch.setattr(encode, "MOST_OF_A_LABEL", 3)
+    folder = store_embeddings(untrained, [squares], "test", tmp_path / "vectors")
+    stored = pq.read_table(folder / "regions.parquet")["id"].to_pylist()
+    count = {split: sum(split in name for name in stored) for split in ("train", "val", "test")}
+    assert count == {"train": 6, "val": 6, "test": 23}
+    scores = evaluate(open_scored(f"embeddings:{folder}"), [squares], tmp_path / "report")
+    of_regions = [
+        score for score in scores
+        if (score.task, score.stratum) == ("region_classification", "all")
+    ]  # fmt: skip
+    assert {score.n for score in of_regions} == {23}
+
+
+def test_the_list_for_a_model_that_saw_pictures_leaves_them_and_their_texts_out(
+    folder: Path, squares: Corpus, untrained: RegionClip, tmp_path: Path
+) -> None:
+    path = write_asked([squares], "test", tmp_path / "asked.json", untrained.training_pictures)
+    listed = json.loads(path.read_text())
+    assert "squares/test3.png" not in listed["images"]
+    assert ["squares/test3.png", 0] not in listed["regions"]
+    # what store_embeddings wrote for that very model
+    texts = pq.read_table(folder / "texts.parquet")["text"].to_pylist()
+    assert set(listed["texts"]) == set(texts)
+    images = pq.read_table(folder / "images.parquet")["id"].to_pylist()
+    assert set(listed["images"]) == set(images)
 
 
 def test_the_page_on_other_models_runs_as_it_is_printed(

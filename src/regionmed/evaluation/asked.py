@@ -1,29 +1,36 @@
 """What an evaluation will ask of stored vectors: which records, which regions, which texts.
 
 It is found by running the tasks with a subject that takes note and answers with numbers of no
-meaning. Nothing a task asks depends on the answers, so the list holds for every model.
+meaning. What is asked depends on which pictures are scored: those that a model was trained on are
+not, and fewer pictures change the answers that questions are ranked over. So a list holds for the
+models of the same training_pictures. Those without them all share one. With them, the embedding
+check of leakage (neighbours.py) also looks near vectors, here meaningless ones, and so may drop
+other copies than it does for the model: then a text or a region may be missing from the list.
+
+Legend: N pictures · R regions · T texts · E embedding.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regionmed.batches.batch import boxes_to_unit
 from regionmed.corpus.shards import Corpus
-from regionmed.evaluation.encode import encode_texts, rows_of
+from regionmed.evaluation.encode import BATCH, encode, encode_texts
 from regionmed.evaluation.findings import Findings
-from regionmed.evaluation.part import open_parts
+from regionmed.evaluation.part import Part, open_parts, placed
 from regionmed.evaluation.stored import write_embeddings
 from regionmed.evaluation.subject import Subject
 from regionmed.evaluation.tasks import run_tasks
 from regionmed.progress import Track, silent
-from regionmed.record import SPLITS, Record
+from regionmed.record import Record
 
 Floats = NDArray[np.float32]
 
@@ -78,9 +85,18 @@ def asked_of(
     return asked
 
 
-def write_asked(corpora: Sequence[Corpus], split: str, path: Path) -> Path:
-    """Write that list as JSON: images (record ids), regions (id, number), texts."""
-    asked = asked_of(corpora, split)
+def write_asked(
+    corpora: Sequence[Corpus],
+    split: str,
+    path: Path,
+    training_pictures: frozenset[str] | None = None,
+) -> Path:
+    """Write that list as JSON: images (record ids), regions (id, number), texts.
+
+    training_pictures  SHA-256 of files, the same as about.json of the vectors will say
+    UsageError as asked_of.
+    """
+    asked = asked_of(corpora, split, training_pictures)
     aside = path.with_name(f".{path.name}.part")
     content = {
         "images": list(asked.images),
@@ -105,13 +121,12 @@ def store_embeddings(
     none = np.zeros((0, model.embedding_dim), np.float32)
     images, regions = [none], [none]
     for part in open_parts(asked, corpora, split):
-        wanted = {record.split for _, record in part.everything if record.id in asked.images}
-        for each in (name for name in SPLITS if name in wanted):
-            rows = rows_of(model, part, each, track)
-            ids += [record.id for record in rows.records]
-            places += [(rows.records[row].id, number) for row, number in rows.places]
-            images.append(rows.images_NE)
-            regions.append(rows.regions_RE)
+        for some in _some_asked(part, asked, track):
+            images_NE, regions_RE = _encoded(model, part, some)
+            ids += [record.id for _, record, _ in some]
+            places += [(record.id, number) for _, record, numbers in some for number in numbers]
+            images.append(images_NE)
+            regions.append(regions_RE)
     texts = list(asked.texts)
     trained = model.training_pictures
     about = {
@@ -126,3 +141,29 @@ def store_embeddings(
         (places, np.concatenate(regions)) if places else None,
         about,
     )
+
+
+Wanted = tuple[int, Record, list[int]]  # index in the corpus, record, numbers of its asked regions
+
+
+def _some_asked(part: Part, asked: Asked, track: Track) -> Iterator[list[Wanted]]:
+    """The asked records of a Part, of any split, BATCH at a time: more pixels may not fit."""
+    wanted = [
+        (index, record, [n for n in range(len(record.regions)) if (record.id, n) in asked.regions])
+        for index, record in part.everything
+        if record.id in asked.images
+    ]
+    for start in track(range(0, len(wanted), BATCH), f"{part.name}: stored rows"):
+        yield wanted[start : start + BATCH]
+
+
+def _encoded(model: Subject, part: Part, some: Sequence[Wanted]) -> tuple[Floats, Floats]:
+    """Unit rows of the pictures (N, E) and, one picture after another, of asked regions (R, E)."""
+    title = f"{part.name}: stored rows"
+    pictures = placed(part.corpus, [index for index, _, _ in some], model.image_size, title)
+    boxes_NR4 = [
+        boxes_to_unit([record.regions[number].box for number in numbers], placement)
+        for (_, record, numbers), placement in zip(some, pictures.placements, strict=True)
+    ]
+    encoded = encode(model, pictures.pixels_NHWC, boxes_NR4)
+    return encoded.images_NE, encoded.regions_RE

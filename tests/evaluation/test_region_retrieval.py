@@ -10,6 +10,7 @@ from torchmetrics.functional.retrieval import retrieval_average_precision, retri
 
 from regionmed.corpus.shards import Corpus
 from regionmed.evaluation.encode import Rows
+from regionmed.evaluation.findings import Findings
 from regionmed.evaluation.part import Part, open_parts
 from regionmed.evaluation.ranking import METRICS, RANKS
 from regionmed.evaluation.region_retrieval import (
@@ -24,7 +25,9 @@ from regionmed.evaluation.region_retrieval import (
     score_region_retrieval,
 )
 from regionmed.evaluation.score import Score
+from regionmed.evaluation.tasks import run_tasks
 from regionmed.model.region_clip import RegionClip
+from regionmed.progress import silent
 
 GENERATOR = np.random.default_rng(0)
 
@@ -164,6 +167,20 @@ def test_regions_of_uncertain_type_are_not_in_the_gallery(
     part = replace(part, records=(uncertain, *part.records[1:]))
     found = run_region_retrieval(untrained, part, rows_of(part, np.eye(23, 256)))
     assert found is not None
+    assert len(found.gallery.places) == 22
+
+
+def test_an_evaluation_leaves_regions_of_rarer_labels_out_of_the_gallery(
+    part: Part, untrained: RegionClip
+) -> None:
+    first = part.records[0]
+    rare = replace(first, regions=(replace(first.regions[0], label="rare"),))
+    phrases = part.phrases | {"rare": "a rare square"}
+    findings = Findings()
+    some = replace(part, records=(rare, *part.records[1:]), phrases=phrases)
+    run_tasks(untrained, some, findings, silent)
+    (found,) = findings.region_retrieval
+    assert set(found.gallery.labels_R) == {"bright", "dark"}
     assert len(found.gallery.places) == 22
 
 

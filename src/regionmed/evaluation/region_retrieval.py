@@ -1,9 +1,10 @@
 """Region retrieval: does a phrase find its regions, and a region others of its kind?
 
-Text to region: a label's phrase ranks all regions of the set in the split. Region to region: a
-region ranks all regions of other groups, so neither its own picture nor its patient answers for it.
-Same label is right. Regions of rarer labels stay in the gallery; those "of uncertain type" do not,
-since they may be of any. Region to text is region classification.
+The gallery holds the regions of the scored labels (regions.py) of the set in the split; those of
+rarer labels and those "of uncertain type" are not in it. Text to region: a label's phrase ranks the
+gallery. Region to region: a region ranks the gallery's regions of other groups, so neither its own
+picture nor its patient answers for it. Same label is right. Region to text is region
+classification.
 Legend: R regions of the gallery · Q queries · L labels · E embedding · F features · M metrics of
 ranking.py · D the sample itself, then draws over groups.
 """
@@ -39,7 +40,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """The regions of a Part that may be found, with what is known of each."""
+    """The regions that may be found, of a Part's scored labels, with what is known of each."""
 
     places: tuple[tuple[int, int], ...]  # row in part.records, number of the region in the record
     labels_R: NDArray[np.str_]
@@ -52,7 +53,7 @@ class RegionRetrieval:
 
     part: Part
     labels: tuple[str, ...]
-    gallery: Gallery
+    gallery: Gallery  # of scored labels alone
     text_DLM: dict[str, Floats]  # text to region; NaN where a draw holds no region of the label
     text_chance_LM: Floats
     queries_Q: NDArray[np.int64]  # rows of the gallery
@@ -63,7 +64,7 @@ class RegionRetrieval:
 def run_region_retrieval(model: Scored, part: Part, test: Rows) -> RegionRetrieval | None:
     """Rank the regions of a Part; None where regions are not scored or not embedded.
 
-    test   rows of the Part's split
+    test   rows of the Part's split: as evaluate gives them, with the regions of scored labels alone
     """
     asked = asked_regions(part)
     rows = scored_rows(part, test)

@@ -73,7 +73,8 @@ class StoredEmbeddings:
         if missing := self.images.without(ids):
             raise UsageError(
                 f"{self.name}: {len(missing)} of {len(ids)} records have no row in {IMAGES}, "
-                f"'{missing[0]}' first; write_asked lists all that are asked"
+                f"'{missing[0]}' first; write_asked, given the same training_pictures, lists "
+                "all that are asked"
             )
         return self.images.of(ids)
 
@@ -87,7 +88,8 @@ class StoredEmbeddings:
         if missing := self.regions.without(places):
             raise UsageError(
                 f"{self.name}: {len(missing)} of {len(places)} regions have no row in {REGIONS}, "
-                f"{missing[0]} first; write_asked lists all that are asked"
+                f"{missing[0]} first; write_asked, given the same training_pictures, lists "
+                "all that are asked"
             )
         return self.regions.of(places)
 
@@ -96,7 +98,8 @@ class StoredEmbeddings:
         if missing := self.texts.without(texts):
             raise UsageError(
                 f"{self.name}: {len(missing)} of {len(set(texts))} texts asked together have no "
-                f"row in {TEXTS}; write_asked lists all texts of an evaluation"
+                f"row in {TEXTS}; write_asked, given the same training_pictures, "
+                "lists all texts of an evaluation"
             )
         return self.texts.of(texts)
 

@@ -134,7 +134,7 @@ def test_a_wrong_stage_is_met_kindly(losses: dict, message: str) -> None:
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="tiny, demo"):
+    with pytest.raises(RecipeError, match="tiny, plain, demo"):
         load_recipe("tinny")
 
 

@@ -70,11 +70,11 @@ def compare(
             )
     rows = comparison_rows(arms, plan.reference)
     left = [dict(zip(KEY, key, strict=True)) for key in left_out(arms, plan.reference)]
-    if not rows and left:
-        raise UsageError(f"nothing is left to compare; {left_out_text(left)}")
     if not rows:
         raise UsageError(
-            f"no arm answered a task that the reference '{plan.reference}' answered too; "
+            f"nothing is left to compare; {left_out_text(left)}"
+            if left
+            else f"no arm answered a task that the reference '{plan.reference}' answered too; "
             f"see {out / 'arms'} for what each was scored on"
         )
     table: dict[str, Any] = {
@@ -86,13 +86,7 @@ def compare(
         "left_out": left,
         "rows": [row.as_json() for row in rows],
     }
-    table = rounded(table)
-    texts = {
-        PAGE: comparison_html(table),
-        TEXT: comparison_markdown(table),
-        TABLE: json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    }
-    _write_all(out, texts)
+    _write_all(out, _texts(rounded(table)))
     return rows
 
 
@@ -132,6 +126,15 @@ def _evaluate_once(
         finished.unlink(missing_ok=True)
         evaluate(model, corpora, folder, split, track)
         _write_all(folder, {FINISHED: text})
+
+
+def _texts(table: dict[str, Any]) -> dict[str, str]:
+    """What each file holds; comparison.json is the table itself."""
+    return {
+        PAGE: comparison_html(table),
+        TEXT: comparison_markdown(table),
+        TABLE: json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
 
 
 def _described(corpus: Corpus) -> dict[str, str]:

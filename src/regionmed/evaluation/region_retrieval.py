@@ -1,10 +1,9 @@
 """Region retrieval: does a phrase find its regions, and a region others of its kind?
 
-The gallery holds the regions of the scored labels (regions.py) of the set in the split; those of
-rarer labels and those "of uncertain type" are not in it. Text to region: a label's phrase ranks the
-gallery. Region to region: a region ranks the gallery's regions of other groups, so neither its own
-picture nor its patient answers for it. Same label is right. Region to text is region
-classification.
+The gallery holds a set's regions of scored labels in the split; those of rarer labels and those "of
+uncertain type" are not in it. Text to region: a label's phrase ranks it. Region to region: a region
+ranks those of other groups, so neither its own picture nor its patient answers for it. Same label
+is right. Region to text is region classification.
 Legend: R regions of the gallery · Q queries · L labels · E embedding · F features · M metrics of
 ranking.py · D the sample itself, then draws over groups.
 """
@@ -64,7 +63,7 @@ class RegionRetrieval:
 def run_region_retrieval(model: Scored, part: Part, test: Rows) -> RegionRetrieval | None:
     """Rank the regions of a Part; None where regions are not scored or not embedded.
 
-    test   rows of the Part's split: as evaluate gives them, with the regions of scored labels alone
+    test   rows of the Part's split, in an evaluation with the regions of scored labels alone
     """
     asked = asked_regions(part)
     rows = scored_rows(part, test)

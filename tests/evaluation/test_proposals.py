@@ -75,7 +75,7 @@ def test_every_hot_cell_is_covered_and_every_box_is_inside_the_picture(
     assert all(proposal.box.is_inside() for proposal in found)
     assert all(proposal.box.frame == placement.source for proposal in found)
     back = placement.inverse()
-    for row, column in np.argwhere(inside_hw & (map_hw >= threshold)):
+    for row, column in np.argwhere(inside_hw & (map_hw.astype(float) >= threshold)):
         x = (column + 0.5) * 63 / map_hw.shape[1] * back.x_scale + back.x_shift
         y = (row + 0.5) * 63 / map_hw.shape[0] * back.y_scale + back.y_shift
         assert any(

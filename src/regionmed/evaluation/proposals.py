@@ -64,7 +64,8 @@ def propose(
         return []
     hottest = float(map_hw[inside_hw].max())
     sure = hottest >= threshold
-    hot_hw = inside_hw & (map_hw >= (threshold if sure else FRACTION * hottest))
+    # in double precision: a threshold rounded to the map's would let a cell below it in
+    hot_hw = inside_hw & (map_hw.astype(float) >= (threshold if sure else FRACTION * hottest))
     groups_hw, _ = ndimage.label(hot_hw, structure=TOUCHING)
     found = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(groups_hw), start=1):

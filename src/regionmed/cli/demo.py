@@ -120,7 +120,10 @@ def print_scores(scores: Sequence[Score]) -> None:
     for heading in ("value", "95 % interval", "n", "chance", "best control"):
         table.add_column(heading, justify="right", no_wrap=True)
     for score in scores:
+        moved = score.task == "region_classification" and score.details.get("boxes") != "given"
         if score.stratum != "all" or score.metric != MAIN.get(score.task) or ":" in score.set:
+            continue
+        if moved:  # regions from other boxes are in the report
             continue
         best = max(score.controls, key=score.controls.__getitem__, default="")
         control = f"{best} {score.controls[best]:.2f}" if best else ""

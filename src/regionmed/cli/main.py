@@ -6,6 +6,7 @@ import typer
 
 from regionmed.cli import ask, compare, corpus, demo, doctor, evaluate, index, search, serve, train
 from regionmed.errors import RegionmedError
+from regionmed.cli.memory import keep_freed_memory
 
 app = typer.Typer(
     name="regionmed",
@@ -21,6 +22,7 @@ for command in (train, evaluate, compare, index, search, ask, serve, doctor, dem
 
 def main() -> None:
     """Run a command: exit status 0 done, 1 an explained failure, 2 misuse."""
+    keep_freed_memory()
     try:
         app()
     except RegionmedError as error:

@@ -34,7 +34,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (1, TINY.image_size, TINY.image_size, 3), dtype=np.uint8)
     pooled = RegionClip(TINY)
-    cropped = RegionClip(dataclasses.replace(TINY, roi=False))
+    cropped = RegionClip(dataclasses.replace(TINY, regions="none"))
     alone = seconds(lambda: pooled.embed(pixels))
     print(f"the picture alone: {1000 * alone:.0f} ms")
     for regions in (1, 8, 32):

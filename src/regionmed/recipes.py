@@ -48,7 +48,7 @@ def tiny() -> Recipe:
 def plain() -> Recipe:
     """The control of tiny: its towers, rows and steps, but whole pictures only."""
     stage = replace(GLOBAL, steps=tiny().steps)
-    return Recipe(name="plain", model=replace(TINY, roi=False), stages=(stage,))
+    return Recipe(name="plain", model=replace(TINY, regions="none"), stages=(stage,))
 
 
 def demo() -> Recipe:

@@ -26,7 +26,7 @@ TEXTS = ["a nodule", "", "No focal consolidation; the left lung (upper lobe) is 
 def plain() -> RegionClip:
     """Projections of random weights and of biases that are far from 0."""
     torch.manual_seed(7)
-    model = RegionClip(replace(TINY, image_size=96, roi=False))
+    model = RegionClip(replace(TINY, image_size=96, detail=1, regions="none"))
     for projection in (model.image_projection, model.text_projection):
         torch.nn.init.normal_(projection.bias, std=0.1)
     return model

@@ -76,9 +76,11 @@ def test_without_a_region_and_at_step_0_with_one_the_picture_is_the_plain_clips(
 
 
 def test_the_tiny_models_picture_is_its_towers_projected(untrained_model: RegionClip) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    side = untrained_model.image_size  # twice what the tower sees
+    pixels = np.random.default_rng(1).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     tower = untrained_model.image_tower.net
-    normal = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    halved = pixels.reshape(2, side // 2, 2, side // 2, 2, 3).mean((2, 4))
+    normal = torch.from_numpy(halved).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         pooled = tower.bn2(tower.conv_head(tower.blocks(tower.bn1(tower.conv_stem(normal)))))
         plain = untrained_model.image_projection(pooled.mean((2, 3)))

@@ -179,7 +179,7 @@ def test_a_plain_clip_is_trained_without_regions_and_refuses_region_terms(
     smears: Path, tmp_path: Path
 ) -> None:
     stage = Stage(name="global", steps=3, trains=("trunk", "heads"), losses={"global": 1.0})
-    plain = replace(tiny().model, roi=False)
+    plain = replace(tiny().model, regions="none")
     recipe = replace(tiny(), model=plain, stages=(stage,), batch_size=4, views=1)
     model = regionmed.load(train(recipe, [regionmed.open_corpus(smears)], tmp_path / "run"))
     assert not model.config.roi

@@ -6,6 +6,7 @@ onto itself, so a picture's way is file -> model (letterbox) -> view.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,19 @@ def draw_view(
     )
     contrast = float(np.exp(generator.uniform(*np.log(CONTRAST))))
     return View(placement, contrast, float(generator.uniform(-BRIGHTNESS, BRIGHTNESS)))
+
+
+def crop_view(frame: Frame, edges: Sequence[float], tone: View) -> View:
+    """The view that shows a part of the frame, stretched to fill it, in the tone of another view.
+
+    edges  x0 y0 x1 y1 in 0..1 of the frame
+    """
+    x0, y0, x1, y1 = edges
+    x_scale, y_scale = 1 / (x1 - x0), 1 / (y1 - y0)
+    placement = Placement(
+        frame, frame, x_scale, y_scale, -x0 * x_scale * frame.width, -y0 * y_scale * frame.height
+    )
+    return View(placement, tone.contrast, tone.brightness)
 
 
 def apply_views(pixels_BHWC: NDArray[np.uint8], views: list[View]) -> Tensor:

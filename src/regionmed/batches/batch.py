@@ -17,6 +17,8 @@ from torch import Tensor
 from regionmed.geometry import Box, Placement
 from regionmed.record import Record, Region
 
+CROP = 1.2  # a crop's side in sides of its box
+
 
 def unit_boxes(record: Record, placement: Placement) -> NDArray[np.float32]:
     """The record's boxes, float32 (R, 4) in unit coordinates of the placement's target frame."""
@@ -29,15 +31,23 @@ def boxes_to_unit(boxes: Sequence[Box], placement: Placement) -> NDArray[np.floa
     return np.asarray(rows, np.float32).reshape(len(rows), 4)
 
 
-def cut_out(pixels_HWC: NDArray[np.uint8], boxes_R4: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Each box of a square picture, stretched to the picture's own size: uint8 (R, S, S, 3).
+def crop_boxes(boxes_R4: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a crop shows of a picture: CROP times the box around its centre, cut at the picture."""
+    centre_R2 = (boxes_R4[:, :2] + boxes_R4[:, 2:]) / 2
+    half_R2 = (boxes_R4[:, 2:] - boxes_R4[:, :2]) / 2 * CROP
+    return np.concatenate((centre_R2 - half_R2, centre_R2 + half_R2), 1).clip(0, 1)
 
-    boxes_R4  x0 y0 x1 y1 in 0..1 of the picture; what reaches past it is cut
+
+def cut_out(pixels_HWC: NDArray[np.uint8], boxes_R4: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Each box of a square picture, a little larger, stretched to the picture's own size.
+
+    boxes_R4  x0 y0 x1 y1 in 0..1 of the picture
+    returns   uint8 (R, S, S, 3); what is shown of the picture: crop_boxes
     """
     picture, side = Image.fromarray(pixels_HWC), pixels_HWC.shape[0]
     cut = [
         np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=tuple(side * box)))
-        for box in boxes_R4.clip(0, 1)
+        for box in crop_boxes(boxes_R4)
     ]
     return np.stack(cut) if cut else np.zeros((0, *pixels_HWC.shape), np.uint8)
 

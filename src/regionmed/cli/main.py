@@ -5,8 +5,8 @@ import sys
 import typer
 
 from regionmed.cli import ask, compare, corpus, demo, doctor, evaluate, index, search, serve, train
-from regionmed.errors import RegionmedError
 from regionmed.cli.memory import keep_freed_memory
+from regionmed.errors import RegionmedError
 
 app = typer.Typer(
     name="regionmed",

@@ -12,7 +12,7 @@ from typing_extensions import TypeIs
 from regionmed.record import Record
 
 if TYPE_CHECKING:
-    from regionmed.model.region_clip import Embedded
+    from regionmed.model.reading import Embedded
 
 Floats = NDArray[np.float32]
 

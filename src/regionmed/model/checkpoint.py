@@ -71,7 +71,7 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     """
     text = str(name)
     if text.startswith(("open_clip:", "transformers:")):
-        model = RegionClip(ModelConfig(image_tower=text, text_tower=text, roi=False))
+        model = RegionClip(ModelConfig(image_tower=text, text_tower=text, regions="none"))
         model.name = text
         model.fingerprint = _tensors_digest(model)
         return model.to(device)

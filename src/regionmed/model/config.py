@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from regionmed.errors import RecipeError
+
+Regions = Literal["none", "crop", "alpha", "pooled", "zoom"]
+# how a region is read. none, crop: its crop is encoded as a picture (crop: and was trained so);
+# alpha: a forward of its own, with the region as one more channel; pooled: from the picture's
+# dense maps; zoom: so, and small ones once more from the frame's finer pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,15 +20,22 @@ class ModelConfig:
 
     image_tower: str = "lite0"  # or open_clip: or transformers: with a NAME or FOLDER
     text_tower: str = "minilm"  # or the same name as the image tower
-    image_size: int = 224  # pixels a side of the model frame
+    image_size: int = 224  # pixels a side of what the tower sees of a picture
+    detail: int = 1  # pixels of the model frame for each of these, a side
     embedding_dim: int = 256  # of pictures, regions and texts; other towers bring their own
-    roi: bool = True  # False: a plain CLIP
+    regions: Regions = "pooled"
     roi_width: int = 256  # of region queries
     pyramid_width: int = 128  # channels of each pyramid level
     coordinates: bool = True  # whether a region's place and size enter its query
+    context: bool = True  # whether it attends to the rest of the picture
+    gate: bool = True  # whether each region weighs detail against context
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "embedding_dim", "roi_width", "pyramid_width"):
+        if self.regions not in get_args(Regions):
+            raise RecipeError(
+                f"regions must be one of {', '.join(get_args(Regions))}, got {self.regions!r}"
+            )
+        for name in ("image_size", "detail", "embedding_dim", "roi_width", "pyramid_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise RecipeError(f"{name} must be a whole number above 0, got {value!r}")
@@ -39,6 +51,11 @@ class ModelConfig:
                 f"'{self.image_tower}' and text tower '{self.text_tower}'"
             )
 
+    @property
+    def roi(self) -> bool:
+        """Whether the model has an ROI processor."""
+        return self.regions in ("pooled", "zoom")
+
     @classmethod
     def from_json(cls, values: Any) -> ModelConfig:
         """The config of a stored JSON object; anything else and unknown keys are refused."""
@@ -50,4 +67,4 @@ class ModelConfig:
         return cls(**values)
 
 
-TINY = ModelConfig()
+TINY = ModelConfig(regions="zoom", detail=2)

@@ -46,10 +46,10 @@ def export_open_clip(model: RegionClip, folder: Path) -> Path:
     CheckpointError for a model with an ROI processor or other towers, or if `folder` exists.
     """
     config = model.config
-    if config.roi or (config.image_tower, config.text_tower) != ("lite0", "minilm"):
+    if config.regions != "none" or (config.image_tower, config.text_tower) != ("lite0", "minilm"):
         raise CheckpointError(
             f"only a plain CLIP of lite0 and minilm is written for open_clip, not one of "
-            f"{config.image_tower} and {config.text_tower} with roi {config.roi}; "
+            f"{config.image_tower} and {config.text_tower} with regions '{config.regions}'; "
             "train a recipe with roi: false"
         )
     if folder.exists():
@@ -76,7 +76,7 @@ def _settings(model: RegionClip, folder: Path) -> dict[str, Any]:
         "timm_pool": "avg",
         "timm_proj": "linear",
         "timm_proj_bias": True,
-        "image_size": model.image_size,
+        "image_size": model.config.image_size,
     }
     text = {
         "hf_model_name": str(folder),

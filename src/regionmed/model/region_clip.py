@@ -8,8 +8,8 @@ B images · R regions · N texts · E embedding · S pixels a side of the model 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +22,16 @@ from torch.nn import functional as F
 
 from regionmed.batches.batch import boxes_to_unit, cut_out, pad_boxes
 from regionmed.errors import UsageError
+from regionmed.model.alpha import AlphaChannel
 from regionmed.model.config import ModelConfig
 from regionmed.model.dense import DenseHead
 from regionmed.model.given import Picture, Places, file_boxes, mask_cover, open_picture
 from regionmed.model.pyramid import Pyramid
+from regionmed.model.reading import Embedded, Floats, Reading
 from regionmed.model.roi_processor import RegionReading, RoiProcessor
+from regionmed.model.roi_zoom import Window, Zoomed, choose_window, look_again
 from regionmed.model.tower import TowerReading
 from regionmed.model.towers import Lite0Tower, build_towers
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One batch of pictures after the image tower: encoded once, asked often.
-
-    levels     pyramid levels fine to coarse, each (B, C, h, w); () for a plain CLIP
-    pooled_BD  the tower's own feature
-    images_BE  float32, rows of length 1
-    """
-
-    levels: tuple[Tensor, ...]
-    pooled_BD: Tensor
-    images_BE: Tensor
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A batch of pictures and their regions as numpy: unit rows, gates 0..2 (detail, context)."""
-
-    images: Floats
-    regions: list[Floats] = field(default_factory=list)
-    gates: list[Floats] = field(default_factory=list)
 
 
 class RegionClip(nn.Module):
@@ -66,6 +44,7 @@ class RegionClip(nn.Module):
         super().__init__()
         self.image_size: int  # pixels a side of the model frame
         self.embedding_dim: int
+        self.zoom_budget = 1.0  # what may be spent on a picture's small regions, in forwards
         self.config = config
         self.name = "untrained"
         self.fingerprint = ""
@@ -76,11 +55,13 @@ class RegionClip(nn.Module):
         self.image_tower: Any = image_tower
         self.text_tower: Any = text_tower
         if isinstance(image_tower, Lite0Tower):
-            self.image_size, self.embedding_dim = config.image_size, config.embedding_dim
+            self.image_size = config.image_size * config.detail
+            self.embedding_dim = config.embedding_dim
             self.image_projection: nn.Module = nn.Linear(image_tower.pooled_dim, self.embedding_dim)
             self.text_projection: nn.Module = nn.Linear(text_tower.width, self.embedding_dim)
         else:  # a CLIP brings its own frame and its own common space
-            self.image_size, self.embedding_dim = image_tower.image_size, image_tower.pooled_dim
+            self.image_size = image_tower.image_size * config.detail
+            self.embedding_dim = image_tower.pooled_dim
             self.image_projection, self.text_projection = nn.Identity(), nn.Identity()
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # exp -> 14.3, CLIP's start
         self.region_log_scale = nn.Parameter(torch.tensor(2.66))
@@ -91,22 +72,26 @@ class RegionClip(nn.Module):
             channels = image_tower.level_channels
             self.pyramid: Any = Pyramid(channels, config.pyramid_width)
             self.roi_processor: Any = RoiProcessor(
-                config.pyramid_width,
-                len(channels),
-                image_tower.pooled_dim,
-                config.roi_width,
-                self.embedding_dim,
-                config.coordinates,
+                config, len(channels), image_tower.pooled_dim, self.embedding_dim, channels[0]
             )
             self.dense: Any = DenseHead(config.pyramid_width, self.embedding_dim)
+        if config.regions == "alpha":
+            self.alpha: Any = AlphaChannel(image_tower)
         self.to(memory_format=torch.channels_last)  # twice as fast for Lite0 on a CPU
         self.eval()
 
     # ---- tensors
 
-    def stem(self, images_BCHW: Tensor) -> Tensor:
-        """uint8 or float (B, 3, S, S) in 0..255 -> the early maps of the image tower."""
-        images = (images_BCHW.float() - self.pixel_mean) / self.pixel_std
+    def stem(self, frames_BCHW: Tensor) -> Tensor:
+        """Pictures in the model frame, 0..255, (B, 3, S, S) -> the early maps of the image tower.
+
+        The tower sees the mean of each `detail` x `detail` pixels.
+        """
+        return self.fine_stem(F.avg_pool2d(frames_BCHW.float(), self.config.detail))
+
+    def fine_stem(self, pixels_BCHW: Tensor) -> Tensor:
+        """The early maps of pixels as they are, 0..255, of any height and width."""
+        images = (pixels_BCHW.float() - self.pixel_mean) / self.pixel_std
         return self.image_tower.stem(images.contiguous(memory_format=torch.channels_last))
 
     def read_early(self, early_BCHW: Tensor) -> Reading:
@@ -123,13 +108,20 @@ class RegionClip(nn.Module):
         boxes_BR4: Tensor,
         present_BR: Tensor,
         cover_BRHW: Tensor | None = None,
+        zoomed: Zoomed | None = None,
     ) -> RegionReading:
         """The regions of pictures already read (see RoiProcessor.forward)."""
         if boxes_BR4.shape[1] == 0:
             empty = boxes_BR4.new_zeros(len(boxes_BR4), 0, self.embedding_dim)
             return RegionReading(empty, empty[..., :2], reading.images_BE)
         return self.roi_processor(
-            reading.levels, reading.pooled_BD, reading.images_BE, boxes_BR4, present_BR, cover_BRHW
+            reading.levels,
+            reading.pooled_BD,
+            reading.images_BE,
+            boxes_BR4,
+            present_BR,
+            cover_BRHW,
+            zoomed,
         )
 
     def heat_logits(self, reading: Reading, texts_BNE: Tensor) -> Tensor:
@@ -162,23 +154,28 @@ class RegionClip(nn.Module):
         boxes        float32 (R_i, 4) a picture, x0 y0 x1 y1 in 0..1 of the model frame
         A plain CLIP without an ROI processor encodes each box's crop.
         """
-        reading = self._read(pixels_NHWC)
+        frames = self._frames(pixels_NHWC)
+        early = self.stem(frames)
+        reading = self.read_early(early)
         images = reading.images_BE.cpu().numpy()
         if boxes is None:
             return Embedded(images)
-        if not self.config.roi:
-            crops = [
-                self._crops(pixels, rows) for pixels, rows in zip(pixels_NHWC, boxes, strict=True)
-            ]
-            return Embedded(images, crops, [np.zeros((len(rows), 2), np.float32) for rows in boxes])
-        boxes_BR4, present_BR = pad_boxes(boxes)
-        read = self.read_regions(reading, boxes_BR4.to(self._device), present_BR.to(self._device))
+        gates = [np.zeros((len(rows), 2), np.float32) for rows in boxes]
+        if not self.reads_regions:
+            pairs = zip(pixels_NHWC, boxes, strict=True)
+            return Embedded(images, [self._crops(*pair) for pair in pairs], gates)
+        if self.config.regions == "alpha":
+            pairs = zip(early, boxes, strict=True)
+            return Embedded(images, [self._by_alpha(*pair) for pair in pairs], gates)
+        windows = [self._window(rows) for rows in boxes]
+        read = self._read_places(frames, reading, boxes, windows)
         counts = [len(rows) for rows in boxes]
-        regions, gates = read.regions_BRE.cpu().numpy(), read.gates_BR2.cpu().numpy()
+        regions, gates_BR2 = read.regions_BRE.cpu().numpy(), read.gates_BR2.cpu().numpy()
         return Embedded(
             images,
             [rows[:count] for rows, count in zip(regions, counts, strict=True)],
-            [rows[:count] for rows, count in zip(gates, counts, strict=True)],
+            [rows[:count] for rows, count in zip(gates_BR2, counts, strict=True)],
+            windows,
         )
 
     @torch.inference_mode()
@@ -200,7 +197,8 @@ class RegionClip(nn.Module):
         index = torch.zeros(len(texts), most, dtype=torch.long)
         for picture, row in enumerate(texts):
             index[picture, : len(row)] = torch.tensor([row_of[text] for text in row])
-        maps = torch.sigmoid(self.heat_logits(self._read(pixels_NHWC), embedded_NE[index]))
+        reading = self.read_early(self.stem(self._frames(pixels_NHWC)))
+        maps = torch.sigmoid(self.heat_logits(reading, embedded_NE[index]))
         return [rows[: len(row)].cpu().numpy() for rows, row in zip(maps, texts, strict=True)]
 
     # ---- the door
@@ -252,15 +250,14 @@ class RegionClip(nn.Module):
             return np.zeros((0, self.embedding_dim), np.float32)
         if not self.config.roi:
             pixels, placement = open_picture(image, self.image_size)
-            return self._crops(
-                pixels, boxes_to_unit(file_boxes(boxes, placement.source), placement)
-            )
+            unit = boxes_to_unit(file_boxes(boxes, placement.source), placement)
+            return self.embed(pixels[None], [unit]).regions[0]
         return self._read_one(image, boxes)[1].regions_BRE[0].cpu().numpy()
 
     @property
     def reads_regions(self) -> bool:
-        """Whether regions are read in the picture; a plain CLIP is shown their crops instead."""
-        return self.config.roi
+        """Whether regions are read in the picture; others are shown their crops instead."""
+        return self.config.regions not in ("none", "crop")
 
     # ---- inside
 
@@ -268,9 +265,27 @@ class RegionClip(nn.Module):
     def _device(self) -> torch.device:
         return self.log_scale.device
 
-    def _read(self, pixels_NHWC: NDArray[np.uint8]) -> Reading:
+    def _frames(self, pixels_NHWC: NDArray[np.uint8]) -> Tensor:
         images = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).permute(0, 3, 1, 2)
-        return self.read_early(self.stem(images.to(self._device)))
+        return images.to(self._device)
+
+    def _window(self, boxes_R4: Floats, finer: float = math.inf) -> Window | None:
+        if self.config.regions != "zoom":
+            return None
+        whole = self.config.detail**2 * self.image_tower.stem_share
+        return choose_window(np.asarray(boxes_R4), self.zoom_budget, whole, finer)
+
+    def _read_places(
+        self,
+        frames_BCHW: Tensor,
+        reading: Reading,
+        boxes: Sequence[Floats],
+        windows: Sequence[Window | None],
+        cover_BRHW: Tensor | None = None,
+    ) -> RegionReading:
+        boxes_BR4, present_BR = (tensor.to(self._device) for tensor in pad_boxes(boxes))
+        zoomed = look_again(frames_BCHW, boxes_BR4, windows, self.fine_stem)
+        return self.read_regions(reading, boxes_BR4, present_BR, cover_BRHW, zoomed)
 
     @torch.inference_mode()
     def _read_one(self, image: Picture, boxes: Places) -> tuple[Reading, RegionReading]:
@@ -281,17 +296,24 @@ class RegionClip(nn.Module):
             )
         pixels, placement = open_picture(image, self.image_size)
         unit = boxes_to_unit(file_boxes(boxes, placement.source), placement)
-        reading = self._read(pixels[None])
-        boxes_BR4, present_BR = pad_boxes([unit])
+        frames = self._frames(pixels[None])
+        reading = self.read_early(self.stem(frames))
         cover_RHW = mask_cover(boxes, placement, reading.levels[0].shape[-1])
         cover = None if cover_RHW is None else torch.from_numpy(cover_RHW)[None].to(self._device)
-        read = self.read_regions(
-            reading, boxes_BR4.to(self._device), present_BR.to(self._device), cover
-        )
+        finer = self.config.detail / abs(placement.x_scale)
+        read = self._read_places(frames, reading, [unit], [self._window(unit, finer)], cover)
         return reading, read
 
     @torch.inference_mode()
     def _crops(self, pixels_HWC: NDArray[np.uint8], boxes: Floats) -> Floats:
         if len(boxes) == 0:
             return np.zeros((0, self.embedding_dim), np.float32)
-        return self._read(cut_out(pixels_HWC, boxes)).images_BE.cpu().numpy()
+        frames = self._frames(cut_out(pixels_HWC, boxes))
+        return self.read_early(self.stem(frames)).images_BE.cpu().numpy()
+
+    def _by_alpha(self, early_CHW: Tensor, boxes: Floats) -> Floats:
+        if len(boxes) == 0:
+            return np.zeros((0, self.embedding_dim), np.float32)
+        boxes_R4 = torch.from_numpy(np.asarray(boxes)).to(self._device)
+        marked = self.alpha(early_CHW, boxes_R4)
+        return self.read_early(marked).images_BE.cpu().numpy()

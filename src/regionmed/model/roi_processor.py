@@ -4,10 +4,13 @@ Read this first. One forward of the image tower has given a pyramid and the pict
 for every region
   1. pool     RoIAlign 3 x 3 of its box on each level, the mean around it (1.5x, 3x), and the mean
               over its mask (its box where there is none),
-  2. place    its coordinates enter the query, with a switch,
-  3. context  the query attends to the coarse map and the picture's own feature,
-  4. gates    two numbers in 0..2 say how much detail and how much context enter (1 at the start),
-  5. back     the regions move the picture's embedding by a weight that starts at 0.
+  2. zoom     small regions are read once more from finer pixels (roi_zoom.py); what is found
+              there is added by a weight that starts at 0,
+  3. place    its coordinates enter the query,
+  4. context  the query attends to the coarse map and the picture's own feature,
+  5. gates    two numbers in 0..2 say how much detail and how much context enter (1 at the start),
+  6. back     the regions move the picture's embedding by a weight that starts at 0.
+Places, context, gates and zoom have a switch each, so that a comparison can say what they bring.
 
 B images · R regions · C channels · H W rows, columns · Q query width · E embedding · K = 4 edges
 """
@@ -15,13 +18,16 @@ B images · R regions · C channels · H W rows, columns · Q query width · E e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regionmed.model.config import ModelConfig
 from regionmed.model.roi_pool import masked_mean, roi_align, scaled_boxes
+from regionmed.model.roi_zoom import Zoomed, ZoomReader
 
 BINS = 3  # RoIAlign bins a side
 AROUND = (1.5, 3.0)  # context is read at these multiples of the box
@@ -46,31 +52,33 @@ class RoiProcessor(nn.Module):
     """Pool, place, context, gates; see the head of the file."""
 
     def __init__(
-        self,
-        pyramid_width: int,
-        levels: int,
-        pooled_dim: int,
-        width: int,
-        embedding: int,
-        place: bool,
+        self, config: ModelConfig, levels: int, pooled_dim: int, embedding: int, fine_channels: int
     ) -> None:
+        """For a pyramid of `levels`; `fine_channels` of the stem's maps that zoom reads."""
         super().__init__()
-        reads = pyramid_width * (levels * BINS * BINS + len(AROUND) * (levels - 1) + levels)
-        self.place = place
+        width = config.roi_width
+        self.place, self.around = config.coordinates, AROUND if config.context else ()
+        reads = config.pyramid_width * (
+            levels * BINS * BINS + len(self.around) * (levels - 1) + levels
+        )
         self.read = nn.Sequential(
             nn.LayerNorm(reads), nn.Dropout(0.1), nn.Linear(reads, width), nn.GELU()
         )
+        self.zoom: Any = ZoomReader(fine_channels, width) if config.regions == "zoom" else None
         self.coordinates = nn.Sequential(nn.Linear(7, 64), nn.GELU(), nn.Linear(64, width))
         self.query = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
-        self.tokens = nn.Linear(pyramid_width, width)
-        self.whole = nn.Linear(pooled_dim, width)
-        self.context = nn.MultiheadAttention(width, num_heads=4, batch_first=True)
-        self.gate = nn.Linear(width, 2)
+        self.context: Any = None
+        if config.context:
+            self.tokens = nn.Linear(config.pyramid_width, width)
+            self.whole = nn.Linear(pooled_dim, width)
+            self.context = nn.MultiheadAttention(width, num_heads=4, batch_first=True)
+        self.gate: Any = nn.Linear(width, 2) if config.gate else None
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Dropout(0.1), nn.Linear(width, embedding))
         self.share = nn.Linear(width, 1)
         self.gamma = nn.Parameter(torch.zeros(()))
-        for parameter in self.gate.parameters():
-            nn.init.zeros_(parameter)
+        if self.gate is not None:
+            for parameter in self.gate.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -80,6 +88,7 @@ class RoiProcessor(nn.Module):
         boxes_BR4: Float[Tensor, "B R K"],
         present_BR: Bool[Tensor, "B R"],
         cover_BRHW: Float[Tensor, "B R H W"] | None = None,
+        zoomed: Zoomed | None = None,
     ) -> RegionReading:
         """Read the regions of a batch.
 
@@ -89,14 +98,22 @@ class RoiProcessor(nn.Module):
         present_BR  False marks padding
         cover_BRHW  share of each finest cell that the region's mask covers; None: boxes only;
                     a region without a mask has zeros and is read by its box
+        zoomed      what was read again of small regions; None: nothing
         """
         detail_BRQ = self.read(self._pool(pyramid, boxes_BR4, cover_BRHW))
+        if zoomed is not None and self.zoom is not None:
+            detail_BRQ = detail_BRQ + self.zoom(zoomed)
         query_BRQ = self.query(detail_BRQ + self._place(boxes_BR4))
-        cells = self.tokens(pyramid[-1].flatten(2).transpose(1, 2))
-        tokens_BTQ = torch.cat((self.whole(pooled_BD)[:, None], cells), 1)
-        context_BRQ, _ = self.context(query_BRQ, tokens_BTQ, tokens_BTQ, need_weights=False)
-        gates_BR2 = 2 * torch.sigmoid(self.gate(query_BRQ))
-        mixed_BRQ = gates_BR2[..., :1] * query_BRQ + gates_BR2[..., 1:] * context_BRQ
+        gates_BR2 = torch.ones_like(query_BRQ[..., :2])
+        if self.gate is not None:
+            gates_BR2 = 2 * torch.sigmoid(self.gate(query_BRQ))
+        mixed_BRQ = gates_BR2[..., :1] * query_BRQ
+        if self.context is not None:
+            whole_B1Q = self.whole(pooled_BD)[:, None]
+            cells = self.tokens(pyramid[-1].flatten(2).transpose(1, 2))
+            tokens_BTQ = torch.cat((whole_B1Q, cells), 1)
+            context_BRQ, _ = self.context(query_BRQ, tokens_BTQ, tokens_BTQ, need_weights=False)
+            mixed_BRQ = mixed_BRQ + gates_BR2[..., 1:] * (context_BRQ + whole_B1Q)
         there_BR1 = present_BR[..., None]
         regions_BRE = F.normalize(self.out(mixed_BRQ), dim=-1) * there_BR1
         share_BR1 = self.share(mixed_BRQ).masked_fill(~there_BR1, float("-inf")).softmax(1)
@@ -109,7 +126,7 @@ class RoiProcessor(nn.Module):
         self, pyramid: tuple[Tensor, ...], boxes_BR4: Tensor, cover_BRHW: Tensor | None
     ) -> Tensor:
         reads = [roi_align(level, boxes_BR4, BINS).flatten(2) for level in pyramid]
-        for factor in AROUND:
+        for factor in self.around:
             wider = scaled_boxes(boxes_BR4, factor)
             reads += [roi_align(level, wider, 1).flatten(2) for level in pyramid[1:]]
         for level in pyramid:

@@ -17,12 +17,15 @@ from regionmed.model.folding import folded
 from regionmed.model.open_clip_files import load_open_clip
 from regionmed.model.open_clip_towers import OpenClipText, OpenClipTower
 from regionmed.model.pretrained import lite0_weights, minilm_folder
-from regionmed.model.tower import TowerReading
+from regionmed.model.timm_tower import TimmTower, load_timm
+from regionmed.model.tower import Groups, TowerReading, in_blocks
 from regionmed.model.transformers_clip import (
     TransformersText,
     TransformersTower,
     load_transformers,
 )
+
+_STEM = ("net.conv_stem", "net.bn1", "net.blocks.0", "net.blocks.1", "net.blocks.2")
 
 
 class Lite0Tower(nn.Module):
@@ -34,6 +37,9 @@ class Lite0Tower(nn.Module):
     level_channels = (40, 112, 320)
     pooled_dim = 1280
     stem_is_frozen = True
+    stem_share = 0.30  # of the forward's multiply-adds
+    joint = False
+    image_size = 224  # as published; it reads any
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
@@ -67,6 +73,14 @@ class Lite0Tower(nn.Module):
         pooled = net.bn2(net.conv_head(coarse)).mean((2, 3))
         return TowerReading((early_BCHW, middle, coarse), pooled)
 
+    def groups(self) -> Groups:
+        """The stem's and the trunk's parameters, block by block."""
+        names = [name for name, _ in self.named_parameters()]
+        return {
+            "stem": in_blocks(name for name in names if name.startswith(_STEM)),
+            "trunk": in_blocks(name for name in names if not name.startswith(_STEM)),
+        }
+
     def train(self, mode: bool = True) -> Lite0Tower:
         """Training mode, BatchNorm and stochastic depth excepted."""
         return super().train(False)
@@ -96,25 +110,35 @@ class MiniLmTower(nn.Module):
         kept_NT1 = tokens["attention_mask"][..., None].to(states_NTD.dtype)
         return F.normalize((states_NTD * kept_NT1).sum(1) / kept_NT1.sum(1), dim=-1)
 
+    def groups(self) -> Groups:
+        """All as text: the embeddings, then six blocks; BERT's pooler, which is not read, is out."""
+        names = (name for name, _ in self.named_parameters())
+        return {"text": in_blocks(name for name in names if ".pooler." not in name)}
+
 
 def build_towers(
-    image: str, text: str
+    image: str, text: str, image_size: int = 0
 ) -> tuple[
-    Lite0Tower | OpenClipTower | TransformersTower, MiniLmTower | OpenClipText | TransformersText
+    Lite0Tower | OpenClipTower | TransformersTower | TimmTower,
+    MiniLmTower | OpenClipText | TransformersText,
 ]:
     """The two towers by name, with their published weights.
+
+    image_size  pixels a side of what the image tower will see; 0: its own size
 
     CheckpointError where the names are none, or the weights cannot be had.
     """
     if image.startswith("open_clip:"):
-        clip, tokenizer = load_open_clip(image.removeprefix("open_clip:"))
+        clip, tokenizer = load_open_clip(image.removeprefix("open_clip:"), image_size)
         tower = OpenClipTower(clip)
         return tower, OpenClipText(tower, tokenizer)
     if image.startswith("transformers:"):
-        return load_transformers(image.removeprefix("transformers:"))
-    if (image, text) != ("lite0", "minilm"):
-        raise CheckpointError(
-            f"no towers '{image}' and '{text}': give lite0 and minilm, or twice open_clip:NAME "
-            "or transformers:NAME"
-        )
-    return Lite0Tower(), MiniLmTower()
+        return load_transformers(image.removeprefix("transformers:"), image_size)
+    if text == "minilm" and image == "lite0":
+        return Lite0Tower(), MiniLmTower()
+    if text == "minilm" and image.startswith("timm:"):
+        return load_timm(image.removeprefix("timm:"), image_size), MiniLmTower()
+    raise CheckpointError(
+        f"no towers '{image}' and '{text}': give lite0 or timm:NAME with minilm, or twice "
+        "open_clip:NAME or transformers:NAME"
+    )

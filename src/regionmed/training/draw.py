@@ -18,6 +18,7 @@ from torch import Tensor
 
 from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
 from regionmed.geometry import Box, Placement
+from regionmed.model.roi_zoom import SMALL
 from regionmed.training.examples import Example, Examples, RegionExample
 from regionmed.training.views import ViewCache
 
@@ -26,6 +27,8 @@ TWINS = 3  # false twins a text
 WRITTEN_NEGATIVES = 256  # captions of other pictures that join the text columns
 VISIBLE = 0.3  # a region with less of its area inside the view is not asked there
 MASK_SHARE = 0.3  # of the regions with a mask are read by it
+UNZOOMED = 0.25  # of the pictures are not read again, so that the pooled read stays good by itself
+WINDOWED = 0.5  # of the pictures show the `distil` term their window
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Step:
 
     early_BCHW     as cached          boxes_BR4, present_BR, cover_BRHW   regions, padded
     labels, weights, captions, twins  one entry a present region, in row order
+    fine_MCHW, fine_pictures, zoomed_BR   maps at the frame's full scale, the pictures (rows of the
+                   batch) they belong to, and the regions to be read there; M may be 0
+    crops_NCHW     early maps of each present region's crop, None unless the model is shown crops
+    windows_DCHW, window_pictures, window_boxes_D4   parts of pictures, as pictures and as boxes
     """
 
     early_BCHW: Tensor
@@ -52,6 +59,13 @@ class Step:
     queries_BQ: Tensor  # int64 text numbers
     query_cover_BQHW: Tensor
     query_present_BQ: Tensor
+    fine_MCHW: Tensor | None = None
+    fine_pictures: tuple[int, ...] = ()
+    zoomed_BR: Tensor | None = None
+    crops_NCHW: Tensor | None = None
+    windows_DCHW: Tensor | None = None
+    window_pictures: tuple[int, ...] = ()
+    window_boxes_D4: Tensor | None = None
 
 
 class Drawer:
@@ -97,6 +111,9 @@ class Drawer:
             captions=[None if bad else region.text for region, bad in flat],
             twins=[() if bad else _some(region.twins, TWINS, chance) for region, bad in flat],
             **self._queries(items, placements, chance),
+            **self._finer(picks, seen, boxes_BR4, present_BR, chance),
+            **self._windows(picks, seen, chance),
+            crops_NCHW=self._crops(picks, chosen),
         )
 
     def _pick(
@@ -141,6 +158,58 @@ class Drawer:
                 if region.mask is not None and chance.random() < MASK_SHARE:
                     cover[b, r] = cell_coverage(region, placement, self.grid)
         return torch.from_numpy(cover)
+
+    def _finer(
+        self,
+        picks: list[int],
+        seen: list[int],
+        boxes_BR4: Tensor,
+        present_BR: Tensor,
+        chance: np.random.Generator,
+    ) -> dict[str, Any]:
+        if self.views.fine is None:
+            return {}
+        sides_BR2 = boxes_BR4[..., 2:] - boxes_BR4[..., :2]
+        small_BR = present_BR & (sides_BR2.prod(-1).sqrt() < SMALL)
+        rows, pictures = [], []
+        for b, (item, view) in enumerate(zip(picks, seen, strict=True)):
+            row = self.views.fine_row(item, view)
+            if row is None or chance.random() < UNZOOMED:
+                small_BR[b] = False
+            elif small_BR[b].any():
+                rows.append(row)
+                pictures.append(b)
+        return {
+            "fine_MCHW": self.views.fine_maps(rows) if rows else None,
+            "fine_pictures": tuple(pictures),
+            "zoomed_BR": small_BR,
+        }
+
+    def _windows(
+        self, picks: list[int], seen: list[int], chance: np.random.Generator
+    ) -> dict[str, Any]:
+        if self.views.windows is None:
+            return {}
+        asked, boxes = [], []
+        for b, (item, view) in enumerate(zip(picks, seen, strict=True)):
+            box = self.views.window_box(item, view)
+            if chance.random() < WINDOWED and _visible(box) > 1 - 1e-6:
+                asked.append(b)
+                boxes.append(box.unit())
+        if not asked:
+            return {}
+        return {
+            "windows_DCHW": self.views.window_maps([picks[b] for b in asked]),
+            "window_pictures": tuple(asked),
+            "window_boxes_D4": torch.tensor(boxes, dtype=torch.float32),
+        }
+
+    def _crops(self, picks: list[int], chosen: list[list[RegionExample]]) -> Tensor | None:
+        if self.views.crops is None:
+            return None
+        return self.views.crop_maps(
+            [(item, region.row) for item, few in zip(picks, chosen, strict=True) for region in few]
+        )
 
     def _texts(self, items: list[Example], chance: np.random.Generator) -> dict[str, Any]:
         texts = [

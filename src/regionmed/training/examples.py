@@ -100,6 +100,7 @@ def check_feeds(recipe: Recipe, examples: Examples) -> None:
         "caption": any(region.text is not None for item in items for region in item.regions),
         "hard": any(item.twins or any(r.twins for r in item.regions) for item in items),
         "ground": bool(examples.vocabulary),
+        "distil": bool(items),
     }
     for stage in recipe.stages:
         for loss in stage.losses:

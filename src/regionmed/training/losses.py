@@ -6,10 +6,15 @@ R regions · L labels · T false twins · B pictures · Q texts a picture · H W
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+SIGMOID_LOG_SCALE = math.log(10)  # where sigmoid_contrast starts: nearly every pair is a no
+SIGMOID_BIAS = -10.0
 
 
 def contrast(
@@ -37,6 +42,22 @@ def two_way_contrast(
     if forth is None or back is None:
         return None
     return (forth + back) / 2
+
+
+def sigmoid_contrast(
+    logits_NM: Float[Tensor, "N M"], positive_NM: Bool[Tensor, "N M"]
+) -> Float[Tensor, ""] | None:
+    """Every pair a yes or no by itself: mean over rows of -sum over columns of log sigmoid(z * row).
+
+    z is 1 for a positive and -1 for any other; any number of positives a row. Logits are
+    scale * cosine + bias, from SIGMOID_LOG_SCALE and SIGMOID_BIAS at the start. SigLIP's loss
+    (Zhai et al. 2023, arXiv 2303.15343, algorithm 1). Rows without a positive are not judged.
+    """
+    judged = positive_NM.any(1)
+    if not judged.any():
+        return None
+    sign = 2 * positive_NM[judged].to(logits_NM.dtype) - 1
+    return -F.logsigmoid(sign * logits_NM[judged]).sum(1).mean()
 
 
 def label_loss(
@@ -84,3 +105,8 @@ def ground_loss(
     outside_mean = (each * outside).sum(1) / outside.sum(1).clamp(min=1e-6)
     has = (cover.sum(1) > 0).float()
     return ((has * inside_mean + outside_mean) / (1 + has)).mean()
+
+
+def distil_loss(read_DE: Float[Tensor, "D E"], taught_DE: Float[Tensor, "D E"]) -> Tensor:
+    """A region read in its picture against the same part seen as a picture: mean of 1 - cosine."""
+    return 1 - (read_DE * taught_DE).sum(1).mean()

@@ -28,6 +28,8 @@ LOSSES = {
     "hard": "texts with false twins",
     # text against the cells of the dense map
     "ground": "labelled regions",
+    # a part of the picture read as a region, against the same part seen as a picture
+    "distil": "a picture",
 }
 PARTS = ("trunk", "heads", "roi")  # of the model: see train.py, `parts`
 

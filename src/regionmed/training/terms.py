@@ -5,29 +5,75 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from regionmed.model.region_clip import Reading, RegionClip
+from regionmed.model.reading import Reading
+from regionmed.model.region_clip import RegionClip
 from regionmed.model.roi_processor import RegionReading
+from regionmed.model.roi_zoom import Zoomed, cut_out_regions
 from regionmed.training.draw import Step
-from regionmed.training.losses import contrast, ground_loss, label_loss, twin_loss, two_way_contrast
+from regionmed.training.losses import (
+    contrast,
+    distil_loss,
+    ground_loss,
+    label_loss,
+    twin_loss,
+    two_way_contrast,
+)
+
+
+@torch.no_grad()
+def teach(model: RegionClip, step: Step, average: dict[str, Tensor]) -> Tensor | None:
+    """What the running average of the model sees in the windows of a step: (D, E), unit rows.
+
+    The average takes the place of the moving weights while it looks.
+    """
+    if step.windows_DCHW is None:
+        return None
+    moving = {n: p for n, p in model.named_parameters() if n in average}
+    kept = {name: parameter.data for name, parameter in moving.items()}
+    try:
+        for name, parameter in moving.items():
+            parameter.data = average[name]
+        return model.read_early(_early(model, step.windows_DCHW)).images_BE
+    finally:
+        for name, parameter in moving.items():
+            parameter.data = kept[name]
+
+
+def _early(model: RegionClip, kept_BCHW: Tensor) -> Tensor:
+    """Cached early maps as numbers; pixels through the stem of a tower without cached maps."""
+    return kept_BCHW.float() if model.image_tower.stem_is_frozen else model.stem(kept_BCHW)
 
 
 class Terms:
     """The terms of one step; `features_ND` are the cached outputs of the frozen text tower."""
 
     def __init__(
-        self, model: RegionClip, features_ND: Tensor, vocabulary: list[int], step: Step
+        self,
+        model: RegionClip,
+        features_ND: Tensor,
+        vocabulary: list[int],
+        step: Step,
+        taught_DE: Tensor | None = None,
     ) -> None:
+        """Read the step's pictures and regions; `taught_DE` is what `teach` gave."""
         self.model, self.step = model, step
         self.features_ND = features_ND
         self.vocabulary = vocabulary
-        early = step.early_BCHW
-        cached = model.image_tower.stem_is_frozen
-        self.reading: Reading = model.read_early(early.float() if cached else model.stem(early))
-        if model.config.roi:  # a plain CLIP has no region terms: train.py sees to it
+        self.taught_DE = taught_DE
+        early = _early(model, step.early_BCHW)
+        self.reading: Reading = model.read_early(early)
+        way = model.config.regions
+        if model.config.roi:
             self.regions: RegionReading = model.read_regions(
-                self.reading, step.boxes_BR4, step.present_BR, step.cover_BRHW
+                self.reading, step.boxes_BR4, step.present_BR, step.cover_BRHW, self._zoomed()
             )
             self.flat_RE = self.regions.regions_BRE[step.present_BR]
+        elif way == "crop" and step.crops_NCHW is not None:
+            self.flat_RE = model.read_early(_early(model, step.crops_NCHW)).images_BE
+        elif way == "alpha":
+            picture_R = step.present_BR.nonzero()[:, 0]
+            marked = model.alpha(early[picture_R], step.boxes_BR4[step.present_BR])
+            self.flat_RE = model.read_early(marked).images_BE
 
     def compute(self, names: list[str]) -> dict[str, Tensor | None]:
         """Loss by name; None where the batch holds nothing that feeds it."""
@@ -38,8 +84,35 @@ class Terms:
             "caption": self._caption,
             "hard": self._hard,
             "ground": self._ground,
+            "distil": self._distil,
         }
         return {name: every[name]() for name in names}
+
+    def _zoomed(self) -> Zoomed | None:
+        step = self.step
+        if step.fine_MCHW is None or step.zoomed_BR is None:
+            return None
+        pictures = list(step.fine_pictures)
+        found = cut_out_regions(_early(self.model, step.fine_MCHW), step.boxes_BR4[pictures])
+        cutouts = found.new_zeros(*step.zoomed_BR.shape, *found.shape[2:])
+        cutouts[pictures] = found
+        return Zoomed(cutouts, step.zoomed_BR)
+
+    def _distil(self) -> Tensor | None:
+        step = self.step
+        if self.taught_DE is None or step.window_boxes_D4 is None:
+            return None
+        rows = list(step.window_pictures)
+        reading = self.reading
+        seen = Reading(
+            tuple(level[rows] for level in reading.levels),
+            reading.pooled_BD[rows],
+            reading.images_BE[rows],
+        )
+        boxes_D14 = step.window_boxes_D4[:, None]
+        present_D1 = torch.ones(len(rows), 1, dtype=torch.bool)
+        read_DE = self.model.read_regions(seen, boxes_D14, present_D1).regions_BRE[:, 0]
+        return distil_loss(read_DE, self.taught_DE)
 
     def _embed(self, numbers: list[int]) -> Tensor:
         return self.model.project_texts(self.features_ND[torch.tensor(numbers, dtype=torch.long)])

@@ -28,12 +28,13 @@ from regionmed.training.examples import Examples, check_feeds, gather
 from regionmed.training.journal import Journal
 from regionmed.training.stages import Recipe, Stage
 from regionmed.training.state import RunState, load_state, save_state
-from regionmed.training.terms import Terms
+from regionmed.training.terms import Terms, teach
 from regionmed.training.views import ViewCache
 
 WARM_UP = 30  # steps at the start of each stage, or a tenth of it if that is less
 CLIP = 1.0  # largest norm of the gradient
 REGION_TERMS = frozenset({"joined", "region", "caption", "hard", "ground"})
+ROI_TERMS = frozenset({"joined", "ground", "distil"})
 TEXT_TERMS = frozenset({"global", "joined", "hard"})
 
 
@@ -72,8 +73,9 @@ def train(
     if not begun:
         _begin_run(recipe, corpora, out)
     pictures = [open_picture_cache(corpus, model.image_size, track) for corpus in corpora]
+    distil = any("distil" in stage.losses for stage in recipe.stages)
     views = ViewCache(
-        examples, pictures, model, recipe.views, recipe.seed, corpora[0].folder / "cache", track
+        examples, pictures, model, recipe.views, corpora[0].folder / "cache", track, distil
     )
     features_ND = examples.bank.features(model, track)
     with torch.inference_mode():
@@ -122,7 +124,7 @@ def parts(model: RegionClip) -> dict[str, dict[str, nn.Parameter]]:
         if head == "image_tower":
             if not rest.startswith(stem + text_side):
                 found["trunk"][name] = parameter
-        elif head in ("pyramid", "roi_processor", "dense", "region_log_scale"):
+        elif head in ("pyramid", "roi_processor", "dense", "alpha", "region_log_scale"):
             found["roi"][name] = parameter
         else:
             found["heads"][name] = parameter
@@ -173,7 +175,8 @@ def _one_step(run: _Run, stage: Stage, number: int, step: Step) -> dict[str, flo
         peak = stage.trunk_rate if group["part"] == "trunk" else stage.learning_rate
         group["lr"] = shape * peak
     with torch.autocast("cpu", torch.bfloat16, enabled=run.recipe.precision == "bf16"):
-        terms = Terms(model, run.features_ND, run.drawer.examples.vocabulary, step)
+        taught_DE = teach(model, step, state.average) if "distil" in stage.losses else None
+        terms = Terms(model, run.features_ND, run.drawer.examples.vocabulary, step, taught_DE)
         losses = terms.compute(list(stage.losses))
     fed = [stage.losses[name] * loss for name, loss in losses.items() if loss is not None]
     values = {name: None if loss is None else float(loss.detach()) for name, loss in losses.items()}
@@ -208,13 +211,17 @@ def _schedule(number: int, steps: int) -> float:
 
 
 def _check_plain(recipe: Recipe) -> None:
-    """RecipeError where a plain CLIP is asked to learn from regions."""
+    """RecipeError where a model is asked to learn what it has no part for."""
+    regions = recipe.model.regions
     for stage in recipe.stages:
-        wanted = sorted(set(stage.losses) - {"global"}) + sorted({"roi"} & set(stage.trains))
-        if not recipe.model.roi and wanted:
+        lacking = set(stage.losses) & ROI_TERMS if not recipe.model.roi else set()
+        if regions == "none":
+            lacking |= set(stage.losses) & REGION_TERMS | {"roi"} & set(stage.trains)
+        if lacking:
             raise RecipeError(
-                f"stage '{stage.name}' asks for {', '.join(wanted)}, and the model has no ROI "
-                "processor (roi=False); take these out or give the model its ROI processor"
+                f"stage '{stage.name}' asks for {', '.join(sorted(lacking))}, and the model has no "
+                f"part for it (regions='{regions}'); take these out or give the model its ROI "
+                "processor (regions='pooled' or 'zoom')"
             )
 
 

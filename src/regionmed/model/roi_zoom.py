@@ -1,0 +1,171 @@
+"""Adaptive zoom: small regions are read once more, from finer pixels, by the tower's stem alone.
+
+At 224 px a blood cell is three cells of the finest map. The model frame holds `detail` times more
+pixels a side than the tower is shown, so the stem can read it again where small regions lie: one
+window a picture, around all that it can afford. Only the early, fine stages are run there; what
+they find is cut out per region, read by two small convolutions and added to the pooled read.
+
+The rule. A region is small below `SMALL` of the frame's side. The window is the smallest that holds
+the small regions with a margin; while it costs more than the budget, the region whose loss saves
+most is left out. A picture whose file has no finer pixels is not zoomed.
+
+B pictures · R regions · W pictures with a window · C channels · Q query width · K = 4 edges
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from regionmed.model.roi_pool import roi_align, scaled_boxes
+
+SMALL = 0.15  # sqrt of a region's share of the frame below which it is read again
+MARGIN = 1 / 28  # of the frame's side around the window: the stem needs to see past an edge
+SNAP = 14  # the window's edges lie on a grid of this many lines a side
+CELLS = 8  # of a region's cut-out, a side
+AROUND = 1.5  # the cut-out is this multiple of the box
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where one picture is read again.
+
+    edges  x0 y0 x1 y1 in grid lines of the frame, 0..SNAP
+    rows   bool (R,): which regions are read there
+    cost   in forwards of the whole tower
+    """
+
+    edges: tuple[int, int, int, int]
+    rows: NDArray[np.bool_]
+    cost: float
+
+
+def choose_window(
+    boxes_R4: NDArray[np.float32], budget: float, whole: float, finer: float
+) -> Window | None:
+    """The window of a picture, or None where none is wanted or affordable.
+
+    boxes_R4  x0 y0 x1 y1 in 0..1 of the frame
+    budget    what may be spent, in forwards of the whole tower
+    whole     what reading the whole frame again would cost, in the same unit
+    finer     file pixels a side for each pixel that the tower sees; up to 1: nothing to find
+    """
+    sides_R2 = (boxes_R4[:, 2:] - boxes_R4[:, :2]).clip(0)
+    rows = np.sqrt(sides_R2.prod(1)) < SMALL
+    if finer <= 1:
+        return None
+    while rows.any():
+        edges = _around(boxes_R4[rows])
+        cost = whole * (edges[2] - edges[0]) * (edges[3] - edges[1]) / SNAP**2
+        if cost <= budget:
+            return Window(edges, rows, cost)
+        rows[_dearest(boxes_R4, rows)] = False
+    return None
+
+
+def _around(boxes_R4: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    low = (boxes_R4[:, :2].min(0) - MARGIN).clip(0, 1) * SNAP
+    high = (boxes_R4[:, 2:].max(0) + MARGIN).clip(0, 1) * SNAP
+    x0, y0 = (math.floor(edge) for edge in low)
+    x1, y1 = (math.ceil(edge) for edge in high)
+    return x0, y0, x1, y1
+
+
+def _dearest(boxes_R4: NDArray[np.float32], rows: NDArray[np.bool_]) -> int:
+    """The region without which the window is smallest: one of those that reach furthest out."""
+    numbers = np.flatnonzero(rows)
+    kept = boxes_R4[numbers]
+    outer = {
+        int(at) for at in (*kept[:, :2].argmin(0), *kept[:, 2:].argmax(0))
+    }  # any other leaves it as it is
+
+    def left(at: int) -> float:
+        rest = np.delete(kept, at, axis=0)
+        return float((rest[:, 2:].max(0) - rest[:, :2].min(0)).prod()) if len(rest) else 0.0
+
+    return int(numbers[min(sorted(outer), key=left)])
+
+
+@dataclass(frozen=True)
+class Zoomed:
+    """What was read again in a batch.
+
+    cutouts_BRCHW  float32, the stem's maps around each region; zeros where not `zoomed`
+    zoomed_BR      bool: which regions were read again
+    """
+
+    cutouts_BRCHW: Tensor
+    zoomed_BR: Tensor
+
+
+def cut_out_regions(
+    maps_WCHW: Float[Tensor, "W C H W2"], boxes_WR4: Float[Tensor, "W R K"]
+) -> Float[Tensor, "W R C n n"]:
+    """Each region and a little around it, from fine maps; boxes in 0..1 of the maps."""
+    return roi_align(maps_WCHW, scaled_boxes(boxes_WR4, AROUND), CELLS)
+
+
+def look_again(
+    frames_BCHW: Tensor,
+    boxes_BR4: Float[Tensor, "B R K"],
+    windows: Sequence[Window | None],
+    stem: Callable[[Tensor], Tensor],
+) -> Zoomed | None:
+    """Read every picture's window by the stem and cut its regions out; None where none has one.
+
+    frames_BCHW  pictures in the model frame, 0..255
+    windows      one a picture; `rows` may be shorter than R, which is padded
+    stem         (1, 3, h, w) in 0..255, at the frame's own scale -> (1, C, h / 8, w / 8)
+    """
+    cutouts: Tensor | None = None
+    zoomed_BR = torch.zeros(boxes_BR4.shape[:2], dtype=torch.bool, device=boxes_BR4.device)
+    for picture, window in enumerate(windows):
+        if window is None:
+            continue
+        step = frames_BCHW.shape[-1] // SNAP
+        x0, y0, x1, y1 = window.edges
+        seen = frames_BCHW[picture, :, y0 * step : y1 * step, x0 * step : x1 * step]
+        corner, size = boxes_BR4.new_tensor((x0, y0)), boxes_BR4.new_tensor((x1 - x0, y1 - y0))
+        numbers = torch.from_numpy(np.flatnonzero(window.rows)).to(boxes_BR4.device)
+        boxes_R4 = (boxes_BR4[picture, numbers] * SNAP - corner.repeat(2)) / size.repeat(2)
+        found_RCHW = cut_out_regions(stem(seen[None]), boxes_R4[None])[0]
+        if cutouts is None:
+            cutouts = found_RCHW.new_zeros(*zoomed_BR.shape, *found_RCHW.shape[1:])
+        cutouts[picture, numbers] = found_RCHW
+        zoomed_BR[picture, numbers] = True
+    return None if cutouts is None else Zoomed(cutouts, zoomed_BR)
+
+
+class ZoomReader(nn.Module):
+    """A region's fine cut-out -> what it adds to the region's query; adds nothing at the start."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        middle, last = 96, 128
+        self.read = nn.Sequential(
+            nn.Conv2d(channels, middle, 3, padding=1),
+            nn.GroupNorm(8, middle),
+            nn.GELU(),
+            nn.Conv2d(middle, last, 3, stride=2, padding=1),
+            nn.GroupNorm(8, last),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Dropout(0.1),
+            nn.Linear(last * (CELLS // 2) ** 2, width),
+        )
+        self.strength = nn.Parameter(torch.zeros(width))
+
+    def forward(self, zoomed: Zoomed) -> Float[Tensor, "B R Q"]:
+        """Zeros for regions that were not read again."""
+        rows_BR: Bool[Tensor, "B R"] = zoomed.zoomed_BR
+        added_BRQ = zoomed.cutouts_BRCHW.new_zeros(*rows_BR.shape, len(self.strength))
+        if rows_BR.any():
+            added_BRQ[rows_BR] = self.read(zoomed.cutouts_BRCHW[rows_BR]) * self.strength
+        return added_BRQ

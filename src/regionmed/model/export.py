@@ -76,7 +76,7 @@ def _settings(model: RegionClip, folder: Path) -> dict[str, Any]:
         "timm_pool": "avg",
         "timm_proj": "linear",
         "timm_proj_bias": True,
-        "image_size": model.config.image_size,
+        "image_size": model.image_tower.image_size,
     }
     text = {
         "hf_model_name": str(folder),

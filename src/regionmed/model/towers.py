@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regionmed.errors import CheckpointError
+from regionmed.model.config import ModelConfig
 from regionmed.model.folding import folded
+from regionmed.model.lora import add_adapters
 from regionmed.model.open_clip_files import load_open_clip
 from regionmed.model.open_clip_towers import OpenClipText, OpenClipTower
 from regionmed.model.pretrained import lite0_weights, minilm_folder
@@ -43,8 +45,9 @@ class Lite0Tower(nn.Module):
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
-    def __init__(self) -> None:
+    def __init__(self, image_size: int = image_size) -> None:
         super().__init__()
+        self.image_size = image_size
         self.net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         self.net.load_state_dict(lite0_weights(self.net.state_dict()))
         self._folded: tuple[Any, ...] = ()  # in a tuple: not registered, not stored
@@ -111,23 +114,36 @@ class MiniLmTower(nn.Module):
         return F.normalize((states_NTD * kept_NT1).sum(1) / kept_NT1.sum(1), dim=-1)
 
     def groups(self) -> Groups:
-        """All as text: the embeddings, then six blocks; BERT's pooler, which is not read, is out."""
+        """All as text: embeddings, then six blocks; BERT's pooler, which is not read, is out."""
         names = (name for name, _ in self.named_parameters())
         return {"text": in_blocks(name for name in names if ".pooler." not in name)}
 
 
 def build_towers(
-    image: str, text: str, image_size: int = 0
+    config: ModelConfig,
 ) -> tuple[
     Lite0Tower | OpenClipTower | TransformersTower | TimmTower,
     MiniLmTower | OpenClipText | TransformersText,
 ]:
-    """The two towers by name, with their published weights.
+    """The two towers of a model, with their published weights and, where asked, adapters.
 
-    image_size  pixels a side of what the image tower will see; 0: its own size
-
-    CheckpointError where the names are none, or the weights cannot be had.
+    CheckpointError where the names are none, or the weights cannot be had; RecipeError where a
+    tower cannot have adapters.
     """
+    towers = _published(config.image_tower, config.text_tower, config.image_size)
+    if config.lora:
+        for tower in towers:
+            if groups := tower.groups():
+                add_adapters(tower, groups, config.lora)
+    return towers
+
+
+def _published(
+    image: str, text: str, image_size: int
+) -> tuple[
+    Lite0Tower | OpenClipTower | TransformersTower | TimmTower,
+    MiniLmTower | OpenClipText | TransformersText,
+]:
     if image.startswith("open_clip:"):
         clip, tokenizer = load_open_clip(image.removeprefix("open_clip:"), image_size)
         tower = OpenClipTower(clip)
@@ -135,7 +151,7 @@ def build_towers(
     if image.startswith("transformers:"):
         return load_transformers(image.removeprefix("transformers:"), image_size)
     if text == "minilm" and image == "lite0":
-        return Lite0Tower(), MiniLmTower()
+        return Lite0Tower(image_size or Lite0Tower.image_size), MiniLmTower()
     if text == "minilm" and image.startswith("timm:"):
         return load_timm(image.removeprefix("timm:"), image_size), MiniLmTower()
     raise CheckpointError(

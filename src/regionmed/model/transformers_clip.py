@@ -9,29 +9,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from regionmed.errors import CheckpointError
-from regionmed.model.pretrained import need_tokenizer
-from regionmed.model.tower import TowerReading
+from regionmed.model.pretrained import REFUSALS, first_line, need_finite, need_tokenizer
+from regionmed.model.tower import Groups, TowerReading, dense_depths, in_blocks
 
 
 class TransformersTower(nn.Module):
     """A CLIPModel or SiglipModel (both its sides); dense levels are two depths of its patches.
 
-    mean, std  of its own preprocessor, for pixels in 0..1
+    Its mode never changes: there is no dropout in training either.
+
+    image_size  pixels a side; where it is not the model's own, transformers interpolates the
+                position embeddings to it at each forward
+    mean, std   of its own preprocessor, for pixels in 0..1
     """
 
     stem_is_frozen = False
+    joint = True
 
-    def __init__(self, clip: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, clip: Any, mean: tuple[float, ...], std: tuple[float, ...], image_size: int
+    ) -> None:
         super().__init__()
         self.clip = clip
         self.mean, self.std = mean, std
         vision = clip.config.vision_config
-        self.image_size = int(vision.image_size)
-        self._side = self.image_size // int(vision.patch_size)
+        self.image_size = image_size
+        self._interpolate = image_size != int(vision.image_size)
+        self._side = image_size // int(vision.patch_size)
+        self._depths = dense_depths([self._side] * int(vision.num_hidden_layers))
         with torch.no_grad():
             probe = self.trunk(torch.zeros(1, 3, self.image_size, self.image_size))
         self.level_channels = tuple(level.shape[1] for level in probe.levels)
@@ -43,12 +51,28 @@ class TransformersTower(nn.Module):
 
     def trunk(self, early_BCHW: Tensor) -> TowerReading:
         """The patches at half depth and at the end, and the (projected) CLIP embedding."""
-        read = self.clip.vision_model(pixel_values=early_BCHW, output_hidden_states=True)
+        read = self.clip.vision_model(
+            pixel_values=early_BCHW,
+            output_hidden_states=True,
+            interpolate_pos_encoding=self._interpolate,
+        )
         depths = read.hidden_states[1:]  # the first is what enters the first layer
-        levels = tuple(self._map(depths[at]) for at in (len(depths) // 2 - 1, -1))
+        levels = tuple(self._map(depths[at]) for at in self._depths)
         # SigLIP's pooling ends in the common space, CLIP's is projected into it
         project = getattr(self.clip, "visual_projection", nn.Identity())
         return TowerReading(levels, project(read.pooler_output))
+
+    def groups(self) -> Groups:
+        """Its image side as trunk and its text side as text; its own temperature stays as it is."""
+        names = [name for name, _ in self.named_parameters()]
+        return {
+            "trunk": in_blocks(n for n in names if n.startswith("clip.vis")),
+            "text": in_blocks(n for n in names if n.startswith("clip.text_")),
+        }
+
+    def train(self, mode: bool = True) -> TransformersTower:
+        """Stays in evaluation mode."""
+        return super().train(False)
 
     def _map(self, tokens_BTD: Tensor) -> Tensor:
         patches_BTD = tokens_BTD[:, -(self._side**2) :]  # a class token, where there is one, leads
@@ -64,6 +88,10 @@ class TransformersText(nn.Module):
         self.tokenizer = tokenizer
         self.width = tower.pooled_dim
         self.longest = int(tower.clip.config.text_config.max_position_embeddings)
+
+    def groups(self) -> Groups:
+        """None of its own: they are the tower's."""
+        return {}
 
     def forward(self, texts: list[str]) -> Tensor:
         """float32 (N, E), not yet of length 1; texts are cut at the model's number of positions."""
@@ -82,8 +110,10 @@ class TransformersText(nn.Module):
         return read.pooler_output if siglip else clip.text_projection(read.pooler_output)
 
 
-def load_transformers(name: str) -> tuple[TransformersTower, TransformersText]:
+def load_transformers(name: str, image_size: int = 0) -> tuple[TransformersTower, TransformersText]:
     """Both towers of a folder that transformers wrote, or of "ORG/NAME" on the hub.
+
+    image_size  pixels a side of what the tower will see; 0: the model's own
 
     CheckpointError where something is missing, or where the model is neither CLIP nor SigLIP;
     code that comes with a model is never run.
@@ -107,20 +137,11 @@ def load_transformers(name: str) -> tuple[TransformersTower, TransformersText]:
         )
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
         processor = AutoImageProcessor.from_pretrained(name, local_files_only=local)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
-        reason = str(error).strip().splitlines()[:1] or [""]
+    except REFUSALS as error:
         raise CheckpointError(
-            f"transformers cannot load '{name}' ({type(error).__name__}: {reason[0][:200]}); give "
-            "a folder with config.json, weights, tokenizer and preprocessor files, or ORG/NAME of "
-            "a hub that can be reached"
+            f"transformers cannot load '{name}' ({first_line(error)}); give a folder with "
+            "config.json, weights, tokenizer and preprocessor files of one model, or ORG/NAME of a "
+            "hub that can be reached"
         ) from error
     if clip.config.model_type not in ("clip", "siglip"):
         raise CheckpointError(
@@ -132,8 +153,10 @@ def load_transformers(name: str) -> tuple[TransformersTower, TransformersText]:
             f"the weights of '{name}' lack {len(missing)} tensors of its config.json, "
             f"'{missing[0]}' first; they would be random numbers"
         )
-    mean, std = _normalisation(processor, clip.config.vision_config.image_size, name)
-    tower = TransformersTower(clip.eval(), mean, std)
+    need_finite(clip, name)
+    own_size = int(clip.config.vision_config.image_size)
+    mean, std = _normalisation(processor, own_size, name)
+    tower = TransformersTower(clip.eval(), mean, std, image_size or own_size)
     return tower, TransformersText(tower, tokenizer)
 
 

@@ -95,7 +95,7 @@ def test_the_tiny_models_picture_is_its_towers_projected(untrained_model: Region
 def test_the_door_and_the_harness_read_the_same_region(
     untrained_model: RegionClip, picture: Image.Image
 ) -> None:
-    pixels, placement = place_picture(picture, 224)
+    pixels, placement = place_picture(picture, untrained_model.image_size)
     x0, y0, x1, y1 = 8.0, 4.0, 40.0, 36.0
     unit = np.array([[x0, y0, x1, y1]]) * placement.x_scale
     unit = (unit + np.array([0, placement.y_shift, 0, placement.y_shift])) / 224
@@ -123,7 +123,7 @@ def test_a_box_past_the_picture_is_refused_in_file_pixels(
 
 
 def test_a_text_has_a_map_over_the_model_frame(untrained_model: RegionClip) -> None:
-    pixels = np.zeros((2, 224, 224, 3), np.uint8)
+    pixels = np.zeros((2, 448, 448, 3), np.uint8)
     maps = untrained_model.heat(pixels, [["a nodule"], ["a disc", "a nodule"]])
     assert [rows.shape for rows in maps] == [(1, 28, 28), (2, 28, 28)]
     assert np.allclose(maps[0][0], maps[1][1], atol=1e-6)

@@ -1,17 +1,21 @@
 """A region's answer depends on its own place and its picture, on nothing else in the batch."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from regionmed.model.config import ModelConfig
 from regionmed.model.roi_processor import RoiProcessor
+from regionmed.model.roi_zoom import Zoomed
+
+SMALL = ModelConfig(pyramid_width=8, roi_width=16, embedding_dim=10, regions="zoom")
 
 
 @pytest.fixture
 def processor() -> RoiProcessor:
     torch.manual_seed(0)
-    return RoiProcessor(
-        pyramid_width=8, levels=3, pooled_dim=12, width=16, embedding=10, place=True
-    ).eval()
+    return RoiProcessor(SMALL, 3, 12, 10, 4).eval()
 
 
 @pytest.fixture
@@ -86,8 +90,32 @@ def test_a_mask_is_read_instead_of_the_box_and_an_empty_one_is_not(processor, pi
 
 def test_without_the_place_switch_coordinates_do_not_enter(pictures):
     torch.manual_seed(0)
-    blind = RoiProcessor(8, 3, 12, 16, 10, place=False).eval()
+    blind = RoiProcessor(replace(SMALL, coordinates=False), 3, 12, 10, 4).eval()
     flat = tuple(torch.ones_like(level) for level in pictures["pyramid"])
     read = blind(**{**pictures, "pyramid": flat})  # on a flat picture only the place differs
     # context boxes are cut at the edge but see the same ones everywhere
     assert torch.allclose(read.regions_BRE[0, 0], read.regions_BRE[0, 1], atol=1e-5)
+
+
+def test_zoom_adds_nothing_at_the_start_and_later_only_to_the_regions_read_again(
+    processor, pictures
+):
+    again = torch.zeros(2, 4, dtype=torch.bool)
+    again[0, 1] = True
+    zoomed = Zoomed(torch.randn(2, 4, 4, 8, 8), again)
+    pooled = processor(**pictures)
+    assert torch.equal(processor(**pictures, zoomed=zoomed).regions_BRE, pooled.regions_BRE)
+    with torch.no_grad():
+        processor.zoom.strength.fill_(0.5)
+    moved = (processor(**pictures, zoomed=zoomed).regions_BRE - pooled.regions_BRE).norm(dim=-1)
+    assert (moved > 1e-3).tolist() == again.tolist()
+
+
+def test_each_switch_takes_its_part_away(pictures):
+    torch.manual_seed(0)
+    bare = RoiProcessor(
+        replace(SMALL, regions="pooled", context=False, gate=False), 3, 12, 10, 4
+    ).eval()
+    parts = {name for name, child in bare.named_children()}
+    assert not parts & {"zoom", "context", "tokens", "whole", "gate"}
+    assert torch.equal(bare(**pictures).gates_BR2, torch.ones(2, 4, 2))

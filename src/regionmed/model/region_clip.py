@@ -274,7 +274,8 @@ class RegionClip(nn.Module):
         if self.config.regions != "zoom":
             return None
         whole = self.config.detail**2 * self.image_tower.stem_share
-        return choose_window(np.asarray(boxes_R4), self.zoom_budget, whole, finer)
+        boxes_R4 = np.asarray(boxes_R4, np.float32).reshape(-1, 4)
+        return choose_window(boxes_R4, self.image_size, self.zoom_budget, whole, finer)
 
     def _read_places(
         self,

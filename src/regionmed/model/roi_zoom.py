@@ -6,8 +6,8 @@ window a picture, around all that it can afford. Only the early, fine stages are
 they find is cut out per region, read by two small convolutions and added to the pooled read.
 
 The rule. A region is small below `SMALL` of the frame's side. The window is the smallest that holds
-the small regions with a margin; while it costs more than the budget, the region whose loss saves
-most is left out. A picture whose file has no finer pixels is not zoomed.
+the small regions' cut-outs, with a margin; while it costs more than the budget, first the margin goes,
+then the region whose loss saves most. A picture whose file has no finer pixels is not zoomed.
 
 B pictures · R regions · W pictures with a window · C channels · Q query width · K = 4 edges
 """
@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from regionmed.model.roi_pool import roi_align, scaled_boxes
 
 SMALL = 0.15  # sqrt of a region's share of the frame below which it is read again
-MARGIN = 1 / 28  # of the frame's side around the window: the stem needs to see past an edge
-SNAP = 14  # the window's edges lie on a grid of this many lines a side
+STEP = 16  # a window's edges lie on multiples of so many pixels, as the stem halves three times
+MARGIN = 16  # pixels around a window, where affordable: the stem sees past an edge
 CELLS = 8  # of a region's cut-out, a side
 AROUND = 1.5  # the cut-out is this multiple of the box
 
@@ -37,7 +37,7 @@ AROUND = 1.5  # the cut-out is this multiple of the box
 class Window:
     """Where one picture is read again.
 
-    edges  x0 y0 x1 y1 in grid lines of the frame, 0..SNAP
+    edges  x0 y0 x1 y1 in pixels of the frame, multiples of STEP
     rows   bool (R,): which regions are read there
     cost   in forwards of the whole tower
     """
@@ -48,33 +48,35 @@ class Window:
 
 
 def choose_window(
-    boxes_R4: NDArray[np.float32], budget: float, whole: float, finer: float
+    boxes_R4: NDArray[np.float32], side: int, budget: float, whole: float, finer: float
 ) -> Window | None:
     """The window of a picture, or None where none is wanted or affordable.
 
     boxes_R4  x0 y0 x1 y1 in 0..1 of the frame
+    side      pixels a side of the frame
     budget    what may be spent, in forwards of the whole tower
     whole     what reading the whole frame again would cost, in the same unit
     finer     file pixels a side for each pixel that the tower sees; up to 1: nothing to find
     """
-    sides_R2 = (boxes_R4[:, 2:] - boxes_R4[:, :2]).clip(0)
-    rows = np.sqrt(sides_R2.prod(1)) < SMALL
+    rows = np.sqrt((boxes_R4[:, 2:] - boxes_R4[:, :2]).clip(0).prod(1)) < SMALL
     if finer <= 1:
         return None
     while rows.any():
-        edges = _around(boxes_R4[rows])
-        cost = whole * (edges[2] - edges[0]) * (edges[3] - edges[1]) / SNAP**2
-        if cost <= budget:
-            return Window(edges, rows, cost)
+        for margin in (MARGIN, 0):
+            edges = _around(boxes_R4[rows], side, margin)
+            cost = whole * (edges[2] - edges[0]) * (edges[3] - edges[1]) / side**2
+            if cost <= budget:
+                return Window(edges, rows, cost)
         rows[_dearest(boxes_R4, rows)] = False
     return None
 
 
-def _around(boxes_R4: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    low = (boxes_R4[:, :2].min(0) - MARGIN).clip(0, 1) * SNAP
-    high = (boxes_R4[:, 2:].max(0) + MARGIN).clip(0, 1) * SNAP
-    x0, y0 = (math.floor(edge) for edge in low)
-    x1, y1 = (math.ceil(edge) for edge in high)
+def _around(boxes_R4: NDArray[np.float32], side: int, margin: int) -> tuple[int, int, int, int]:
+    shown_R4 = scaled_boxes(torch.from_numpy(boxes_R4)[None], AROUND)[0].numpy() * side
+    low = (shown_R4[:, :2].min(0) - margin).clip(0, side)
+    high = (shown_R4[:, 2:].max(0) + margin).clip(0, side)
+    x0, y0 = (STEP * math.floor(edge / STEP) for edge in low)
+    x1, y1 = (STEP * math.ceil(edge / STEP) for edge in high)
     return x0, y0, x1, y1
 
 
@@ -125,16 +127,16 @@ def look_again(
     stem         (1, 3, h, w) in 0..255, at the frame's own scale -> (1, C, h / 8, w / 8)
     """
     cutouts: Tensor | None = None
+    side = frames_BCHW.shape[-1]
     zoomed_BR = torch.zeros(boxes_BR4.shape[:2], dtype=torch.bool, device=boxes_BR4.device)
     for picture, window in enumerate(windows):
         if window is None:
             continue
-        step = frames_BCHW.shape[-1] // SNAP
         x0, y0, x1, y1 = window.edges
-        seen = frames_BCHW[picture, :, y0 * step : y1 * step, x0 * step : x1 * step]
+        seen = frames_BCHW[picture, :, y0:y1, x0:x1]
         corner, size = boxes_BR4.new_tensor((x0, y0)), boxes_BR4.new_tensor((x1 - x0, y1 - y0))
         numbers = torch.from_numpy(np.flatnonzero(window.rows)).to(boxes_BR4.device)
-        boxes_R4 = (boxes_BR4[picture, numbers] * SNAP - corner.repeat(2)) / size.repeat(2)
+        boxes_R4 = (boxes_BR4[picture, numbers] * side - corner.repeat(2)) / size.repeat(2)
         found_RCHW = cut_out_regions(stem(seen[None]), boxes_R4[None])[0]
         if cutouts is None:
             cutouts = found_RCHW.new_zeros(*zoomed_BR.shape, *found_RCHW.shape[1:])

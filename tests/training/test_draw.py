@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -62,9 +63,9 @@ def drawing(
 ) -> tuple[Examples, ViewCache]:
     corpus = regionmed.open_corpus(elbows)
     examples = gather([corpus])
-    pictures = [open_picture_cache(corpus, 224)]
+    pictures = [open_picture_cache(corpus, untrained_model.image_size)]
     folder = tmp_path_factory.mktemp("views")
-    return examples, ViewCache(examples, pictures, untrained_model, 1, 0, folder)
+    return examples, ViewCache(examples, pictures, untrained_model, 1, folder)
 
 
 def test_a_text_that_is_true_of_a_picture_is_never_its_negative(
@@ -88,11 +89,11 @@ def test_a_text_that_is_true_of_a_picture_is_never_its_negative(
 
 def test_a_region_out_of_its_view_is_not_asked(drawing: tuple[Examples, ViewCache]) -> None:
     examples, views = drawing
-    away = View(Placement(model_frame(224), model_frame(224), 1.0, 1.0, 0.0, -60.0))
+    away = View(Placement(model_frame(448), model_frame(448), 1.0, 1.0, 0.0, -120.0))
     old, views.drawn = views.drawn, [[away] for _ in views.drawn]
     step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(0, True, True)
     views.drawn = old
-    # boxes end at 20 of 64 pixels, 70 of 224: 10 of their 56 rows are left, less than .3
+    # boxes end at 20 of 64 pixels, 140 of 448: 20 of their 112 rows are left, less than .3
     assert step.present_BR.shape[1] == 0
     assert step.labels == []
 
@@ -114,14 +115,47 @@ def test_another_draw_of_views_is_another_cache(
     drawing: tuple[Examples, ViewCache], untrained_model: RegionClip, tmp_path: Path, elbows: Path
 ) -> None:
     examples, _ = drawing
-    pictures = [open_picture_cache(regionmed.open_corpus(elbows), 224)]
-    ViewCache(examples, pictures, untrained_model, 2, 0, tmp_path)
-    ViewCache(examples, pictures, untrained_model, 2, 0, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
+    pictures = [open_picture_cache(regionmed.open_corpus(elbows), untrained_model.image_size)]
+    ViewCache(examples, pictures, untrained_model, 2, tmp_path)
+    ViewCache(examples, pictures, untrained_model, 2, tmp_path)
+    assert len(list(tmp_path.glob("views-*"))) == 1
     mirrored = Examples(
         [replace(item, mirror_y=True) for item in examples.items],
         examples.bank,
         examples.vocabulary,
     )
-    ViewCache(mirrored, pictures, untrained_model, 2, 0, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    ViewCache(mirrored, pictures, untrained_model, 2, tmp_path)
+    assert len(list(tmp_path.glob("views-*"))) == 2
+
+
+def test_what_a_zooming_model_reads_again_is_the_same_view_at_the_frames_full_scale(
+    drawing: tuple[Examples, ViewCache], untrained_model: RegionClip
+) -> None:
+    examples, views = drawing
+    assert views.fine is not None
+    small = [n for n in range(len(examples.items)) if views.fine_row(n, 0) is not None]
+    assert len(views.fine) == len(small)  # one view each
+    if small:
+        early, fine = views.early([(small[0], 0)]), views.fine_maps([views.fine_row(small[0], 0)])
+        assert fine.shape == (*early.shape[:2], 2 * early.shape[2], 2 * early.shape[3])
+
+
+def test_a_window_is_shown_as_a_picture_and_as_a_box_of_the_same_place(
+    elbows: Path, untrained_model: RegionClip, tmp_path: Path
+) -> None:
+    corpus = regionmed.open_corpus(elbows)
+    examples = gather([corpus])
+    pictures = [open_picture_cache(corpus, untrained_model.image_size)]
+    views = ViewCache(examples, pictures, untrained_model, 1, tmp_path, distil=True)
+    x0, y0, x1, y1 = views.window_edges[2]
+    assert 0.25 <= x1 - x0 <= 0.6
+    assert abs((x1 - x0) - (y1 - y0)) < 1e-6
+    side = untrained_model.image_size
+    assert np.allclose(views.window_box(2, 0).unit(), views.window_edges[2])  # the plain view
+    frame = pictures[0].pixels_NHWC[examples.items[2].row]
+    part = frame[round(y0 * side) : round(y1 * side), round(x0 * side) : round(x1 * side)]
+    shown = Image.fromarray(part).resize((side, side), Image.Resampling.BILINEAR)
+    early = untrained_model.stem(torch.from_numpy(np.array(shown)).permute(2, 0, 1)[None])
+    kept = views.window_maps([0, 1, 2, 3]).float()
+    away = (kept - early).abs().mean((1, 2, 3))
+    assert int(away.argmin()) == 2  # nearer to its own window than to any other picture's

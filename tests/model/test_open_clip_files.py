@@ -8,84 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import pytest
 import torch
-from open_clip.push_to_hf_hub import save_for_hf
 from PIL import Image
-from transformers import BertConfig, BertTokenizerFast
 
 import regionmed
 from regionmed.batches.cache import place_picture
 from regionmed.errors import CheckpointError
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "no", "nodule", "lung", "left"]
 TEXTS = ["a nodule", "no nodule, left lung", "nodule " * 400]  # the last is cut at 256
 MEAN, STD = (0.48, 0.45, 0.4), (0.26, 0.25, 0.27)
-
-
-def write_biomedclip(folder: Path, text_config: BertConfig) -> Any:
-    """A small model of BiomedCLIP's kind, written by open_clip itself; the model, for comparison.
-
-    open_clip is shown the text model's config in a folder; what it writes names the hub, as
-    BiomedCLIP does, and has no config.json.
-    """
-    torch.manual_seed(6)
-    shown = folder.with_name(f"{folder.name}-text")
-    text_config.save_pretrained(shown)
-    (shown / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(str(shown / "vocab.txt")).save_pretrained(shown)
-    settings: dict[str, Any] = {
-        "embed_dim": 24,
-        "vision_cfg": {
-            "timm_model_name": "test_vit",
-            "timm_model_pretrained": False,
-            "timm_pool": "",
-            "timm_proj": "linear",
-            "image_size": 160,
-        },
-        "text_cfg": {
-            "hf_model_name": str(shown),
-            "hf_model_pretrained": False,
-            "hf_tokenizer_name": str(shown),
-            "hf_proj_type": "mlp",
-            "hf_pooler_type": "cls_last_hidden_state_pooler",
-            "context_length": 256,
-        },
-    }
-    clip = open_clip.CustomTextCLIP(**settings)
-    open_clip.set_model_preprocess_cfg(
-        clip, {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
-    )
-    tokenizer = open_clip.tokenizer.HFTokenizer(str(shown), context_length=256)
-    hub = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
-    named = {**settings["text_cfg"], "hf_model_name": hub, "hf_tokenizer_name": hub}
-    save_for_hf(clip, tokenizer, {**settings, "text_cfg": named}, str(folder))
-    (folder / "open_clip_model.safetensors").unlink()  # BiomedCLIP's weights are a .bin
-    clip.tokenizer = tokenizer
-    return clip.eval()
-
-
-@pytest.fixture(scope="module")
-def biomedclip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """As wide as BERT base, but of one shallow layer."""
-    folder = tmp_path_factory.mktemp("models") / "biomedclip"
-    config = BertConfig(
-        vocab_size=10, hidden_size=768, num_attention_heads=12, num_hidden_layers=1,
-        intermediate_size=32, max_position_embeddings=256,
-    )  # fmt: skip
-    return folder, write_biomedclip(folder, config)
-
-
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A BERT whose shapes do not tell its heads, nor that its activation is a ReLU."""
-    folder = tmp_path_factory.mktemp("models") / "narrow"
-    config = BertConfig(
-        vocab_size=10, hidden_size=32, num_attention_heads=8, num_hidden_layers=2,
-        intermediate_size=48, max_position_embeddings=256, hidden_act="relu",
-    )  # fmt: skip
-    return folder, write_biomedclip(folder, config)
 
 
 def assert_equal_vectors(folder: Path, clip: Any) -> None:

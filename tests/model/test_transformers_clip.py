@@ -11,13 +11,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
     PreTrainedTokenizerFast,
-    SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
 )
@@ -29,69 +26,6 @@ from regionmed.model.config import ModelConfig
 from regionmed.model.region_clip import RegionClip
 
 TEXTS = ["a nodule", "no nodule in the left lung", "a nodule " * 40]  # the last is cut
-WORDS = ["<pad>", "<s>", "</s>", "<unk>", "a", "no", "nodule", "in", "the", "left", "lung"]
-SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
-MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
-
-
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    """One number a word, between a start and an end token."""
-    words = {word: number for number, word in enumerate(WORDS)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    )
-
-
-def write_clip(folder: Path) -> CLIPModel:
-    """A small CLIP with random weights, its tokenizer and its preprocessor."""
-    torch.manual_seed(4)
-    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    text = {**SIZES, **special, "vocab_size": 11, "max_position_embeddings": 16}
-    vision = {**SIZES, "image_size": 64, "patch_size": 16, "num_hidden_layers": 4}
-    text["num_hidden_layers"] = 2
-    text["eos_token_id"] = 10  # 2 stands for an older way of finding the end, by the largest number
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
-    model.save_pretrained(folder)
-    tokenizer = word_tokenizer()
-    tokenizer.save_pretrained(folder)
-    CLIPImageProcessor(
-        size={"shortest_edge": 64},
-        crop_size={"height": 64, "width": 64},
-        image_mean=MEAN,
-        image_std=STD,
-    ).save_pretrained(folder)
-    return model.eval()
-
-
-def write_siglip(folder: Path) -> SiglipModel:
-    """A small SigLIP with random weights, its tokenizer and its preprocessor."""
-    torch.manual_seed(5)
-    text = {**SIZES, "vocab_size": 11, "max_position_embeddings": 16, "num_hidden_layers": 2}
-    vision = {**SIZES, "image_size": 64, "patch_size": 16, "num_hidden_layers": 4}
-    model = SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
-    model.save_pretrained(folder)
-    word_tokenizer().save_pretrained(folder)
-    SiglipImageProcessor(
-        size={"height": 64, "width": 64}, image_mean=MEAN, image_std=STD
-    ).save_pretrained(folder)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CLIPModel]:
-    folder = tmp_path_factory.mktemp("clip")
-    return folder, write_clip(folder)
-
-
-@pytest.fixture(scope="module")
-def siglip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SiglipModel]:
-    folder = tmp_path_factory.mktemp("siglip")
-    return folder, write_siglip(folder)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +52,7 @@ def test_a_clip_gives_the_vectors_of_transformers_itself(
     model = regionmed.load(f"transformers:{folder}")
     processor = CLIPImageProcessor.from_pretrained(folder)
     pixels = processor(Image.fromarray(placed_pixels(picture)), return_tensors="pt")
-    tokens = word_tokenizer()(
+    tokens = PreTrainedTokenizerFast.from_pretrained(folder)(
         TEXTS, padding=True, truncation=True, max_length=16, return_tensors="pt"
     )
     with torch.no_grad():
@@ -139,7 +73,7 @@ def test_a_siglip_reads_padded_texts_as_transformers_does(
     model = regionmed.load(f"transformers:{folder}")
     processor = SiglipImageProcessor.from_pretrained(folder)
     pixels = processor(Image.fromarray(placed_pixels(picture)), return_tensors="pt")
-    tokens = word_tokenizer()(
+    tokens = PreTrainedTokenizerFast.from_pretrained(folder)(
         TEXTS, padding="max_length", truncation=True, max_length=16, return_tensors="pt"
     )
     with torch.no_grad():

@@ -44,8 +44,15 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:
                 raise RecipeError(f"{name} must be a whole number, 0 or above, got {value!r}")
-        if self.image_size % 32:
-            raise RecipeError(f"image_size must be a multiple of 32, got {self.image_size}")
+        if self.image_tower == "lite0" and self.image_size % 32:
+            raise RecipeError(
+                f"image_size of lite0 must be a multiple of 32, got {self.image_size}"
+            )
+        if self.regions == "zoom" and self.image_tower != "lite0":
+            raise RecipeError(
+                f"regions='zoom' reads again by a frozen stem, which '{self.image_tower}' has not; "
+                "give regions='pooled'"
+            )
         towers = {self.image_tower, self.text_tower}
         if (
             any(name.startswith(("open_clip:", "transformers:")) for name in towers)

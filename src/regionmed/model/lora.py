@@ -20,9 +20,12 @@ BASE = ".base_layer"  # peft's name for the layer that an adapter was put around
 
 
 def add_adapters(tower: nn.Module, groups: Groups, rank: int) -> None:
-    """Put adapters of this rank around every linear layer and attention of a tower's blocks.
+    """Put adapters of this rank around every linear layer of a tower's blocks.
 
     groups  as the tower itself gives them: what stands in no group gets no adapter
+
+    nn.MultiheadAttention, which open_clip's own transformers use, is left as it is: peft would add
+    to its weights and take away again at each forward, and rounding would move them.
 
     RecipeError for a tower that has no such layer (most CNNs); UsageError without peft.
     """
@@ -36,17 +39,10 @@ def add_adapters(tower: nn.Module, groups: Groups, rank: int) -> None:
         for block in blocks[1:]  # the first holds the embeddings
         for name in block
     }
-    attentions = {n for n, m in tower.named_modules() if isinstance(m, nn.MultiheadAttention)}
     targets = [
         name
         for name, module in tower.named_modules()
-        if (name in attentions and f"{name}.out_proj" in owners)
-        or (
-            isinstance(module, nn.Linear)
-            and name in owners
-            # its attention's own forward reads these weights, not this layer
-            and name.rpartition(".")[0] not in attentions
-        )
+        if name in owners and type(module) is nn.Linear
     ]
     if not targets:
         raise RecipeError(

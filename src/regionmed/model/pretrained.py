@@ -81,9 +81,9 @@ def need_tokenizer(folder: Path) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """An error of another library in a few words: its kind and the first line of what it says."""
+    """An error of another library in a few words: its kind and the first sentence that it says."""
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"
+    return f"{type(error).__name__}: {lines[0].split('. ')[0].rstrip('.:')[:200]}"
 
 
 def need_finite(net: nn.Module, name: str) -> None:

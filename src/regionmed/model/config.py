@@ -29,6 +29,7 @@ class ModelConfig:
     coordinates: bool = True  # whether a region's place and size enter its query
     context: bool = True  # whether it attends to the rest of the picture
     gate: bool = True  # whether each region weighs detail against context
+    sigmoid: bool = False  # whether it has the scale and bias of the loss `global-sigmoid`
     lora: int = 0  # rank of the adapters that learn in place of the towers' weights; 0: none
 
     def __post_init__(self) -> None:

@@ -66,6 +66,9 @@ class RegionClip(nn.Module):
             self.text_projection = nn.Linear(text_tower.width, self.embedding_dim)
         self.log_scale = nn.Parameter(torch.tensor(2.66))  # exp -> 14.3, CLIP's start
         self.region_log_scale = nn.Parameter(torch.tensor(2.66))
+        if config.sigmoid:  # SigLIP's start, arXiv 2303.15343: nearly every pair is a no
+            self.sigmoid_log_scale = nn.Parameter(torch.tensor(math.log(10)))
+            self.sigmoid_bias = nn.Parameter(torch.tensor(-10.0))
         mean, std = torch.tensor(image_tower.mean), torch.tensor(image_tower.std)
         self.register_buffer("pixel_mean", 255 * mean.view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", 255 * std.view(1, 3, 1, 1), persistent=False)

@@ -95,6 +95,7 @@ def check_feeds(recipe: Recipe, examples: Examples) -> None:
         )
     feeds = {
         "global": any(item.texts for item in items),
+        "global-sigmoid": any(item.texts for item in items),
         "joined": any(item.texts and item.regions for item in items),
         "region": len(examples.vocabulary) > 1,
         "caption": any(region.text is not None for item in items for region in item.regions),

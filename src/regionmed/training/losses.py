@@ -6,15 +6,10 @@ R regions · L labels · T false twins · B pictures · Q texts a picture · H W
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-
-SIGMOID_LOG_SCALE = math.log(10)  # where sigmoid_contrast starts: nearly every pair is a no
-SIGMOID_BIAS = -10.0
 
 
 def contrast(
@@ -47,11 +42,11 @@ def two_way_contrast(
 def sigmoid_contrast(
     logits_NM: Float[Tensor, "N M"], positive_NM: Bool[Tensor, "N M"]
 ) -> Float[Tensor, ""] | None:
-    """Every pair a yes or no by itself: mean over rows of -sum over columns of log sigmoid(z * row).
+    """Every pair a yes or no by itself: mean over rows of -sum over columns log sigmoid(z * row).
 
     z is 1 for a positive and -1 for any other; any number of positives a row. Logits are
-    scale * cosine + bias, from SIGMOID_LOG_SCALE and SIGMOID_BIAS at the start. SigLIP's loss
-    (Zhai et al. 2023, arXiv 2303.15343, algorithm 1). Rows without a positive are not judged.
+    scale * cosine + bias, 10 and -10 at the start. SigLIP's loss (Zhai et al. 2023, arXiv
+    2303.15343, algorithm 1). Rows without a positive are not judged.
     """
     judged = positive_NM.any(1)
     if not judged.any():

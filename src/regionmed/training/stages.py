@@ -18,6 +18,8 @@ from regionmed.model.config import ModelConfig
 LOSSES = {
     # picture against texts
     "global": "a text of the whole picture",
+    # the same, each pair judged by itself (SigLIP)
+    "global-sigmoid": "a text of the whole picture",
     # picture moved by its regions, against texts
     "joined": "regions and a text of the whole picture",
     # region against the label vocabulary
@@ -33,7 +35,7 @@ LOSSES = {
 }
 REGION_TERMS = frozenset({"joined", "region", "caption", "hard", "ground"})
 ROI_TERMS = frozenset({"joined", "ground", "distil"})
-TEXT_TERMS = frozenset({"global", "joined", "hard"})
+TEXT_TERMS = frozenset({"global", "global-sigmoid", "joined", "hard"})
 PARTS = ("stem", "trunk", "heads", "roi", "text")  # of the model: see parts.py
 
 
@@ -82,6 +84,13 @@ class Recipe:
     weight_decay: float = 0.05
     average: float = 0.995  # decay of the weight average that becomes the model; 0: last weights
     checkpoint_every: int = 100  # steps
+
+    def __post_init__(self) -> None:
+        if not self.model.sigmoid and any("global-sigmoid" in s.losses for s in self.stages):
+            raise RecipeError(
+                f"recipe '{self.name}' has the loss 'global-sigmoid' and a model without its scale "
+                "and bias; give ModelConfig(sigmoid=True)"
+            )
 
     @property
     def steps(self) -> int:

@@ -15,6 +15,7 @@ from regionmed.training.losses import (
     distil_loss,
     ground_loss,
     label_loss,
+    sigmoid_contrast,
     twin_loss,
     two_way_contrast,
 )
@@ -79,6 +80,7 @@ class Terms:
         """Loss by name; None where the batch holds nothing that feeds it."""
         every = {
             "global": lambda: self._pictures(self.reading.images_BE),
+            "global-sigmoid": self._pairs,
             "joined": self._joined,
             "region": self._region,
             "caption": self._caption,
@@ -123,6 +125,14 @@ class Terms:
             return None
         logits = self.model.log_scale.exp() * images_BE @ self._embed(step.text_columns).T
         return two_way_contrast(logits, step.positive_BM, step.own_columns)
+
+    def _pairs(self) -> Tensor | None:
+        step = self.step
+        if not step.text_columns:
+            return None
+        cosines = self.reading.images_BE @ self._embed(step.text_columns).T
+        logits = self.model.sigmoid_log_scale.exp() * cosines + self.model.sigmoid_bias
+        return sigmoid_contrast(logits, step.positive_BM)
 
     def _joined(self) -> Tensor | None:
         step = self.step

@@ -13,17 +13,18 @@ from torch.nn import functional as F
 
 
 class DenseHead(nn.Module):
-    """An embedding for each cell of the finest pyramid level, and the logit of a text there."""
+    """Each cell of the finest pyramid level, and a text, in one small space; the logit there."""
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(
             nn.Conv2d(width, width, 5, padding=2, groups=width),
             nn.GroupNorm(1, width),
-            nn.Conv2d(width, 2 * width, 1),
+            nn.Conv2d(width, width, 1),
             nn.GELU(),
-            nn.Conv2d(2 * width, embedding, 1),
         )
+        # texts come down to the cells: a map of E channels would cost a tenth of a training step
+        self.ask = nn.Linear(embedding, width)
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.bias = nn.Parameter(torch.tensor(-2.0))
 
@@ -31,6 +32,7 @@ class DenseHead(nn.Module):
         self, finest_BCHW: Float[Tensor, "B C H W"], texts_BNE: Float[Tensor, "B N E"]
     ) -> Float[Tensor, "B N H W"]:
         """Logits that a text's finding covers a cell; texts have length 1."""
-        cells_BEHW = F.normalize(self.mix(finest_BCHW), dim=1)
-        cosine = torch.einsum("behw,bne->bnhw", cells_BEHW, texts_BNE)
+        cells_BCHW = F.normalize(self.mix(finest_BCHW), dim=1)
+        asked_BNC = F.normalize(self.ask(texts_BNE), dim=-1)
+        cosine = torch.einsum("bchw,bnc->bnhw", cells_BCHW, asked_BNC)
         return self.log_scale.exp() * cosine + self.bias

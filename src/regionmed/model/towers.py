@@ -66,8 +66,11 @@ class Lite0Tower(nn.Module):
         return TowerReading((early_BCHW, middle, coarse), pooled)
 
     def groups(self) -> Groups:
-        """The stem's and the trunk's parameters, block by block."""
-        names = [name for name, _ in self.named_parameters()]
+        """The stem's and the trunk's parameters, block by block.
+
+        Depthwise kernels stay as they came: 5 % of the network's weights, a third of its backward.
+        """
+        names = [name for name, _ in self.named_parameters() if ".conv_dw." not in name]
         return {
             "stem": in_blocks(name for name in names if name.startswith(_STEM)),
             "trunk": in_blocks(name for name in names if not name.startswith(_STEM)),

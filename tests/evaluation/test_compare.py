@@ -14,8 +14,9 @@ from bs4 import BeautifulSoup
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
 from regionmed.evaluation.compare import compare
+from regionmed.evaluation.compare_main import main_table
 from regionmed.evaluation.compare_page import comparison_html, comparison_markdown, p_text
-from regionmed.evaluation.compare_plan import Plan
+from regionmed.evaluation.compare_plan import Plan, given
 from regionmed.evaluation.compare_table import MEAN, Row, comparison_rows, left_out
 from regionmed.evaluation.outcomes import Outcomes
 from regionmed.evaluation.significance import holm
@@ -117,6 +118,28 @@ def test_seeds_enter_a_mean_over_sets_on_the_mean() -> None:
     assert row(rows, MEAN).arms["ours"].spread ** 2 >= np.var(values, ddof=1) / 2
 
 
+def test_kinds_of_sets_have_means_of_their_own_where_they_are_not_all() -> None:
+    sets = ("chests", "hands", "feet")
+    arms = {
+        name: [[answers(skill, seed + i, one) for i, one in enumerate(sets)]]
+        for name, skill, seed in (("plain", 0.5, 0), ("ours", 0.8, 5))
+    }
+    groups = {"mean:several-labels": ["hands", "feet"], "mean:one-label": ["chests", *sets]}
+    rows = comparison_rows(arms, "plain", groups)
+    each = [row(rows, one).arms["ours"].value for one in ("hands", "feet")]
+    assert row(rows, "mean:several-labels").arms["ours"].value == pytest.approx(np.mean(each))
+    assert [one.key[1] for one in rows[:6]] == [MEAN] * 5 + ["mean:several-labels"]
+    assert "mean:one-label" not in {one.key[1] for one in rows}
+
+
+def test_every_row_says_what_each_seed_earned() -> None:
+    seeds = [[answers(skill, 7)] for skill in (0.3, 0.9)]
+    found = row(comparison_rows({"plain": [[answers(0.5, 0)]], "ours": seeds}, "plain"), "chests")
+    by_hand = [np.mean([one.values_N[0::2].mean(), one.values_N[1::2].mean()]) for (one,) in seeds]
+    assert found.seeds["ours"] == pytest.approx(by_hand)
+    assert found.arms["ours"].value == pytest.approx(np.mean(by_hand))
+
+
 def test_nothing_to_pair_gives_no_rows() -> None:
     other = replace(answers(0.5, 0), set="hands")
     assert comparison_rows({"plain": [[answers(0.5, 0)]], "ours": [[other]]}, "plain") == []
@@ -168,14 +191,25 @@ def test_labels_that_competed_in_one_arm_alone_are_left_out() -> None:
 def table() -> dict[str, object]:
     arms = {"plain": [[answers(0.4, 0)]], "ours <b>": [[answers(0.95, 1)], [answers(0.9, 2)]]}
     rows = comparison_rows(arms, "plain")
-    seed = {"model": "runs/a", "weights": "ab" * 32, "leakage": ["chests: none known"]}
+    seed = {
+        "seed": 0,
+        "model": "runs/a",
+        "weights": "ab" * 32,
+        "multiply_adds": {"picture": 400_000_000, "picture and 8 regions": 470_000_000},
+        "steps": 100,
+        "seconds_a_step": 1.25,
+        "leakage": ["chests: none known"],
+    }
     return {
         "split": "val",
+        "tasks": ["regions"],
         "corpora": [{"name": "kit", "fingerprint": "cd" * 32}],
         "reference": "plain",
         "arms": {name: [seed] * len(seeds) for name, seeds in arms.items()},
         "comparisons": len(rows),
         "left_out": [],
+        "missing": [],
+        "main": main_table(rows, "plain", ()),
         "rows": [one.as_json() for one in rows],
     }
 
@@ -186,7 +220,7 @@ def test_the_page_stands_alone_and_holds_every_number(table: dict[str, object]) 
     assert "url(" not in page.decode()
     assert page.find("h1").text == "ours <b> against plain"
     assert len(page.find_all("polyline")) == 2  # one size curve of two arms
-    text = page.find("tbody").text
+    text = page.find_all("tbody")[1].text  # the first is the main table
     for found in table["rows"]:
         assert f"{found['arms']['plain']['value']:.3f}" in text
         assert f"{found['differences']['ours <b>']['value']:+.3f}".replace("-", "−") in text
@@ -199,7 +233,10 @@ def test_the_markdown_is_one_table_a_task_with_sure_differences_in_bold(
     rows = [line for line in lines if line.startswith("| chests")]
     assert len(rows) == len(table["rows"])
     assert rows[0].endswith("(< .001)** |")
-    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    for heading, number in (("# ours", 2 + 5 + 3), ("## Region", 5 + 2 + 1)):
+        own = lines[[line.startswith(heading) for line in lines].index(True) :][2:]
+        own = own[: own.index("")]
+        assert {line.count("|") for line in own} == {number + 1}
 
 
 def test_what_was_left_out_is_one_sentence_of_page_and_markdown(table: dict[str, object]) -> None:
@@ -236,8 +273,8 @@ def models() -> dict[str, RegionClip]:
 def test_two_models_go_the_whole_way_and_finished_ones_are_not_run_again(
     squares: Corpus, models: dict[str, RegionClip], tmp_path: Path
 ) -> None:
-    plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("two",)}, "a")
-    rows = compare(plan, [squares], tmp_path, models.__getitem__)
+    plan = Plan((squares.folder,), "test", {"a": given("a", "one"), "b": given("b", "two")}, "a")
+    rows = compare(plan, [squares], tmp_path, models.__getitem__).rows
     names = ("comparison.json", "comparison.md", "comparison.html")
     first = {name: (tmp_path / name).read_bytes() for name in names}
     table = json.loads(first["comparison.json"])
@@ -250,7 +287,7 @@ def test_two_models_go_the_whole_way_and_finished_ones_are_not_run_again(
 
     kept = tmp_path / "arms" / "a-0" / "report.html"
     kept.write_text("kept")
-    (tmp_path / "arms" / "b-0" / "evaluated.json").unlink()
+    (tmp_path / "results" / "b-0.json").unlink()
     (tmp_path / "arms" / "b-0" / "report.html").write_text("half")
     compare(plan, [squares], tmp_path, models.__getitem__)
     assert kept.read_text() == "kept"
@@ -262,7 +299,7 @@ def test_a_file_in_the_way_is_said_before_any_work(
     squares: Corpus, models: dict[str, RegionClip], tmp_path: Path
 ) -> None:
     (tmp_path / "out").write_text("")
-    plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("two",)}, "a")
+    plan = Plan((squares.folder,), "test", {"a": given("a", "one"), "b": given("b", "two")}, "a")
     with pytest.raises(UsageError, match="is a file"):
         compare(plan, [squares], tmp_path / "out", models.__getitem__)
 
@@ -272,15 +309,15 @@ def test_a_file_in_the_place_of_an_arm_is_said_before_any_work(
 ) -> None:
     (tmp_path / "arms").mkdir()
     (tmp_path / "arms" / "b-0").write_text("")
-    plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("two",)}, "a")
-    with pytest.raises(UsageError, match="b-0 is a file where a folder of reports is needed"):
+    plan = Plan((squares.folder,), "test", {"a": given("a", "one"), "b": given("b", "two")}, "a")
+    with pytest.raises(UsageError, match="b-0 is a file where a folder is needed"):
         compare(plan, [squares], tmp_path, {}.__getitem__)
 
 
 def test_the_same_weights_under_two_names_are_refused(
     squares: Corpus, models: dict[str, RegionClip], tmp_path: Path
 ) -> None:
-    plan = Plan((squares.folder,), "test", {"a": ("one",), "b": ("copy",)}, "a")
+    plan = Plan((squares.folder,), "test", {"a": given("a", "one"), "b": given("b", "copy")}, "a")
     twice = {"one": models["one"], "copy": models["one"]}
     with pytest.raises(UsageError, match=r"one and copy \(arm 'b'\) are the same weights"):
         compare(plan, [squares], tmp_path, twice.__getitem__)

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from regionmed.batches.cache import open_picture_cache
 from regionmed.corpus.shards import write_corpus
 from regionmed.evaluation.part import open_parts, spoken_name
 from regionmed.model.region_clip import RegionClip
@@ -41,6 +45,20 @@ def test_a_part_finds_its_pictures_again(
     assert (dark[16 + 40, 70] < 30).all()
     assert (bright[16 + 20, 19] > 240).all()
     assert (bright[:16] == 0).all()
+
+
+def test_pictures_are_taken_from_the_cache_that_training_left(
+    paint: Paint, untrained: RegionClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [paint(number, split) for number in (0, 1) for split in ("train", "test")]
+    corpus = write_corpus(records, tmp_path / "corpus", {"phrases": {}})
+    (part,) = open_parts(untrained, [corpus], "test")
+    decoded = part.pictures(96)
+    open_picture_cache(corpus, 96)
+    monkeypatch.setattr(corpus, "picture", None)  # nothing is decoded any more
+    cached = part.pictures(96)
+    assert np.array_equal(cached.pixels_NHWC, decoded.pixels_NHWC)
+    assert cached.placements == decoded.placements
 
 
 def test_a_model_is_called_by_its_folder_without_the_path(tmp_path: Path) -> None:

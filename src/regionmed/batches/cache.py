@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,15 +73,30 @@ def open_picture_cache(corpus: Corpus, size: int, track: Track = silent) -> Pict
     """The cache of this corpus (or view of one) at this size, built when it is not there yet."""
     frames = tuple(record.frame for record in corpus)
     whole = corpus.whole
-    folder = corpus.folder / "cache"
-    path = folder / f"pictures-{size}-{corpus.fingerprint[:12]}.npy"
+    path = _path(corpus, size)
     if not path.is_file():
-        folder.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         _build(whole, size, path, track)
     pixels = np.load(path, mmap_mode="r")
     if len(corpus) != len(whole):  # a view takes its own rows into memory
         pixels = pixels[corpus.rows]
     return PictureCache(pixels, frames)
+
+
+def cached_pixels(corpus: Corpus, size: int, rows: Sequence[int]) -> NDArray[np.uint8] | None:
+    """Some rows of this corpus (or view of one), uint8 (len(rows), size, size, 3), from its cache.
+
+    None where no cache of this size is there: pictures that are needed once are not worth one.
+    """
+    path = _path(corpus, size)
+    if not path.is_file():
+        return None
+    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")[corpus.rows[list(rows)]]
+    return pixels
+
+
+def _path(corpus: Corpus, size: int) -> Path:
+    return corpus.folder / "cache" / f"pictures-{size}-{corpus.fingerprint[:12]}.npy"
 
 
 def _build(corpus: Corpus, size: int, path: Path, track: Track) -> None:

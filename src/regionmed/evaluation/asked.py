@@ -160,7 +160,7 @@ def _some_asked(part: Part, asked: Asked, track: Track) -> Iterator[list[Wanted]
 def _encoded(model: Subject, part: Part, some: Sequence[Wanted]) -> tuple[Floats, Floats]:
     """Unit rows of the pictures (N, E) and, one picture after another, of asked regions (R, E)."""
     title = f"{part.name}: stored rows"
-    pictures = placed(part.corpus, [index for index, _, _ in some], model.image_size, title)
+    pictures = placed(part.corpus, [pair[:2] for pair in some], model.image_size, title)
     boxes_NR4 = [
         boxes_to_unit([record.regions[number].box for number in numbers], placement)
         for (_, record, numbers), placement in zip(some, pictures.placements, strict=True)

@@ -1,7 +1,8 @@
-"""compare: every arm of a plan evaluated on the same corpora, then held against the reference.
+"""compare: the runs of a plan, one after another, then every arm held against the reference.
 
-Each model is evaluated into OUT/arms/NAME-SEED, with its own report; one that was finished there
-with the same weights, corpora, split and version is not run again, so a stopped comparison goes on.
+Runs are trained and evaluated in turn, the first seed of every arm before the second, and one that
+is finished is not run again: a stopped comparison goes on, and several processes share the work
+(compare_runs.py). The table is made from the runs that are finished and names those that are not.
 """
 
 from __future__ import annotations
@@ -9,26 +10,35 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
+from regionmed.evaluation.compare_main import main_table
 from regionmed.evaluation.compare_page import comparison_html, comparison_markdown, left_out_text
-from regionmed.evaluation.compare_plan import Plan
-from regionmed.evaluation.compare_table import Row, comparison_rows, left_out
-from regionmed.evaluation.evaluate import SCORES, evaluate
+from regionmed.evaluation.compare_plan import Plan, Run
+from regionmed.evaluation.compare_result import write_result
+from regionmed.evaluation.compare_runs import Workshop, finish, recipe_of
+from regionmed.evaluation.compare_table import MEAN, Row, comparison_rows, is_mean, left_out
+from regionmed.evaluation.evaluate import SCORES
 from regionmed.evaluation.outcomes import ANSWERS, Outcomes, read_outcomes
-from regionmed.evaluation.part import spoken_name
 from regionmed.evaluation.score import rounded
 from regionmed.evaluation.subject import Scored
 from regionmed.progress import Track, silent
 
-FINISHED = "evaluated.json"  # of an arm's folder, written last
 TABLE, PAGE, TEXT = "comparison.json", "comparison.html", "comparison.md"
 KEY = ("task", "set", "metric", "boxes")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The rows of the table, none where there was nothing to pair, and the runs still to come."""
+
+    rows: list[Row]
+    missing: tuple[str, ...]
 
 
 def compare(
@@ -37,39 +47,59 @@ def compare(
     out: Path,
     load: Callable[[str], Scored],
     track: Track = silent,
-) -> list[Row]:
-    """Evaluate what is not evaluated yet and write comparison.json, .md and .html into `out`.
+    *,
+    only: Collection[str] = (),
+    seeds: Collection[int] = (),
+    results: Path | None = None,
+    table_only: bool = False,
+) -> Compared:
+    """Finish the runs that are not finished and write comparison.json, .md and .html into `out`.
 
-    load  makes a model of its name in the plan. UsageError where `out` or an arm's folder is a
-          file, two models have the same weights, or no arm shares an answered task with the
-          reference; errors of `load` and `evaluate` pass through.
+    load          makes a model of its name in the plan, or of a run folder
+    only, seeds   work on the runs of these arms, of these seeds; all by default. The table holds
+                  what other processes finished too.
+    results       where a copy of every finished run's result goes
+    table_only    run nothing
+
+    UsageError where `out` or an arm's folder is a file, `only` or `seeds` fit no run, two models
+    have the same weights, or all is finished and no arm shares an answered task with the reference.
+    Errors of recipes, `load`, training and `evaluate` pass through; recipes are read before any
+    work begins.
     """
     _need_folders(plan, out)
+    chosen = _chosen(plan, only, seeds)
+    shop = Workshop(plan, corpora, out, load, track)
+    if not table_only:
+        for run in chosen:
+            if run.trained:
+                recipe_of(run)
+        for run in chosen:
+            finish(shop, run)
+    finished = {run.name: result for run in plan.in_turn() if (result := shop.result(run))}
+    for name, result in finished.items() if results else ():
+        write_result(results, name, result)
+    missing = tuple(run.name for run in plan.in_turn() if run.name not in finished)
+    return Compared(_make_table(shop, finished, missing), missing)
+
+
+def _make_table(
+    shop: Workshop, finished: dict[str, dict[str, Any]], missing: tuple[str, ...]
+) -> list[Row]:
+    """Write the files of the comparison; no row and no file where too little is finished yet."""
+    plan, out = shop.plan, shop.out
     arms: dict[str, list[list[Outcomes]]] = {}
     described: dict[str, list[dict[str, Any]]] = {}
-    owner: dict[str, str] = {}  # weights -> the model's name in the plan
-    for name, models in plan.arms.items():
-        for seed, model in enumerate(models):
-            folder = _folder(out, name, seed)
-            loaded = load(model)
-            weights = loaded.fingerprint
-            if weights in owner:
-                raise UsageError(
-                    f"{owner[weights]} and {model} (arm '{name}') are the same weights under two "
-                    "names, which says nothing when compared; name two different models"
-                )
-            owner[weights] = model
-            _evaluate_once(loaded, corpora, plan.split, folder, track)
-            arms.setdefault(name, []).append(read_outcomes(folder / ANSWERS))
-            described.setdefault(name, []).append(
-                {
-                    "model": spoken_name(model),
-                    "weights": weights,
-                    "leakage": _leakage(folder / SCORES),
-                }
-            )
-    rows = comparison_rows(arms, plan.reference)
+    groups: dict[str, list[str]] = {}
+    for run in (run for runs in plan.arms.values() for run in runs if run.name in finished):
+        scores = _scores(shop.evaluation(run) / SCORES)
+        arms.setdefault(run.arm, []).append(read_outcomes(shop.evaluation(run) / ANSWERS))
+        described.setdefault(run.arm, []).append(_described(finished[run.name], scores))
+        if run.arm == plan.reference:
+            groups = _groups(scores)
+    rows = comparison_rows(arms, plan.reference, groups)
     left = [dict(zip(KEY, key, strict=True)) for key in left_out(arms, plan.reference)]
+    if not rows and missing:
+        return []
     if not rows:
         raise UsageError(
             f"nothing is left to compare; {left_out_text(left)}"
@@ -79,9 +109,15 @@ def compare(
         )
     table: dict[str, Any] = {
         "split": plan.split,
-        "corpora": [_described(corpus) for corpus in corpora],
+        "tasks": list(plan.tasks),
+        "corpora": [
+            {"name": corpus.folder.name, "fingerprint": corpus.fingerprint}
+            for corpus in shop.corpora
+        ],
         "reference": plan.reference,
         "arms": described,
+        "missing": list(missing),
+        "main": main_table(rows, plan.reference, plan.show),
         "comparisons": sum(len(row.differences) for row in rows),
         "left_out": left,
         "rows": [row.as_json() for row in rows],
@@ -90,42 +126,27 @@ def compare(
     return rows
 
 
-def _folder(out: Path, name: str, seed: int) -> Path:
-    return out / "arms" / f"{name}-{seed}"
+def _chosen(plan: Plan, only: Collection[str], seeds: Collection[int]) -> list[Run]:
+    """The runs that are worked on, in turn; UsageError where an arm or a seed is none of them."""
+    if unknown := [arm for arm in only if arm not in plan.arms]:
+        raise UsageError(f"'{unknown[0]}' is no arm; choose of {', '.join(plan.arms)}")
+    runs = [run for run in plan.in_turn() if not only or run.arm in only]
+    if unfit := [seed for seed in seeds if all(run.seed != seed for run in runs)]:
+        there = ", ".join(str(seed) for seed in sorted({run.seed for run in runs}))
+        raise UsageError(f"no run has the seed {unfit[0]}; there are {there}")
+    return [run for run in runs if not seeds or run.seed in seeds]
 
 
 def _need_folders(plan: Plan, out: Path) -> None:
     """UsageError where a file stands in the place of a folder, before any model is run."""
     if any(path.is_file() for path in (out, *out.parents)):
         raise UsageError(f"--out {out} is a file or lies below one; give a folder for {PAGE}")
-    folders = [
-        _folder(out, name, i) for name, seeds in plan.arms.items() for i in range(len(seeds))
-    ]
-    for path in (out / "arms", *folders):
+    folders = [out / kind for kind in ("arms", "runs", "results", "locks")]
+    for path in (*folders, *(out / "arms" / run.name for run in plan.in_turn())):
         if path.is_file():
             raise UsageError(
-                f"{path} is a file where a folder of reports is needed; move it or give another "
-                "--out"
+                f"{path} is a file where a folder is needed; move it or give another --out"
             )
-
-
-def _evaluate_once(
-    model: Scored, corpora: Sequence[Corpus], split: str, folder: Path, track: Track
-) -> None:
-    """Evaluate a model into a folder, unless it was finished there under the same conditions."""
-    conditions = {
-        "weights": model.fingerprint,
-        "corpora": [corpus.fingerprint for corpus in corpora],
-        "split": split,
-        "version": version("regionmed"),
-    }
-    text = json.dumps(conditions, indent=1) + "\n"
-    finished = folder / FINISHED
-    complete = all((folder / name).is_file() for name in (SCORES, ANSWERS, FINISHED))
-    if not complete or finished.read_text("utf-8") != text:
-        finished.unlink(missing_ok=True)
-        evaluate(model, corpora, folder, split, track)
-        _write_all(folder, {FINISHED: text})
 
 
 def _texts(table: dict[str, Any]) -> dict[str, str]:
@@ -137,23 +158,41 @@ def _texts(table: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _described(corpus: Corpus) -> dict[str, str]:
-    return {"name": corpus.folder.name, "fingerprint": corpus.fingerprint}
-
-
-def _leakage(path: Path) -> list[str]:
-    """What scores.json says of leakage: each remark once, with its sets."""
+def _scores(path: Path) -> list[dict[str, Any]]:
+    """The rows of a scores.json; UsageError where `evaluate` did not write it."""
     try:
-        scores = json.loads(path.read_text("utf-8"))
-        remarks: dict[str, list[str]] = {}
-        for score in scores:
-            if not score["set"].startswith("mean:"):
-                remarks.setdefault(score["leakage"], []).append(score["set"])
-    except (OSError, ValueError, TypeError, KeyError):
+        rows = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        rows = None
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {"set", "leakage"} <= row.keys() for row in rows
+    ):
         raise UsageError(
             f"{path} is not one that `regionmed evaluate` wrote; remove its folder and run again"
-        ) from None
-    return [f"{', '.join(dict.fromkeys(sets))}: {remark}" for remark, sets in remarks.items()]
+        )
+    return rows
+
+
+def _described(result: dict[str, Any], scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A run as the page speaks of it, with each remark on leakage once and its sets."""
+    remarks: dict[str, list[str]] = {}
+    for score in scores:
+        if not is_mean(score["set"]):
+            remarks.setdefault(score["leakage"], []).append(score["set"])
+    kept = ("seed", "model", "weights", "multiply_adds", "steps", "seconds_a_step")
+    return {
+        **{key: result.get(key) for key in kept},
+        "leakage": [f"{', '.join(dict.fromkeys(sets))}: {text}" for text, sets in remarks.items()],
+    }
+
+
+def _groups(scores: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """The sets of each mean over some of them, as the report of a run tells them apart."""
+    return {
+        row["set"]: row["sets"]
+        for row in scores
+        if is_mean(row["set"]) and row["set"] != MEAN and "sets" in row
+    }
 
 
 def _write_all(out: Path, texts: dict[str, str]) -> None:

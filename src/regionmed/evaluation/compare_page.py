@@ -1,5 +1,6 @@
 """comparison.html and comparison.md from the table of a comparison; numbers are made elsewhere.
 
+First the main table, then the curves by size, then every line of the whole table, task by task.
 The page loads nothing, holds no date, and is the same for the same table. Arms are told apart by
 mark and line as well as by colour (Okabe and Ito's, safe for the colour-blind), so it prints grey.
 """
@@ -12,7 +13,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from regionmed.evaluation.compare_table import is_mean
 from regionmed.evaluation.intervals import LEVEL
+from regionmed.evaluation.report.words import SET_TITLES
 from regionmed.evaluation.statistics import DRAWS
 from regionmed.evaluation.strata import SIZES
 
@@ -33,15 +36,19 @@ LEAST_SIZES = 2  # a curve needs two points
 def comparison_html(table: dict[str, Any]) -> str:
     """The page's text; `table` is what comparison.json holds."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters.update(number=number, signed=signed, p=p_text)
+    environment.filters.update(
+        number=number, short=short, signed=signed, p=p_text, set_title=_set_title, giga=giga
+    )
     template = environment.from_string(
         files("regionmed.evaluation").joinpath("compare.html.jinja").read_text(encoding="utf-8")
     )
     return template.render(
         table=table,
         styles={arm: STYLES[i % len(STYLES)] for i, arm in enumerate(table["arms"])},
+        costs={arm: costs(runs) for arm, runs in table["arms"].items()},
         tasks=_tasks(table["rows"]),
         findings=_findings(table["rows"]),
+        missing=missing_text(table["missing"]),
         left_out=left_out_text(table["left_out"]),
         curves=_curves(table["rows"]),
         sure=SURE,
@@ -55,6 +62,7 @@ def comparison_markdown(table: dict[str, Any]) -> str:
     """One table a task: each arm with its interval, each difference with its corrected p."""
     others = [arm for arm in table["arms"] if arm != table["reference"]]
     lines = [f"# {', '.join(others)} against {table['reference']}, split {table['split']}", ""]
+    lines += _main_markdown(table)
     for task, rows in _tasks(table["rows"]):
         heads = ["set", "stratum", "metric", "boxes", "n", *table["arms"]]
         heads += [f"{arm} − {table['reference']} (Holm p)" for arm in others]
@@ -72,6 +80,62 @@ def comparison_markdown(table: dict[str, Any]) -> str:
         f"Holm for all {table['comparisons']} differences of this comparison."
     )
     return "\n".join(lines) + "\n"
+
+
+def _main_markdown(table: dict[str, Any]) -> list[str]:
+    """The main table: one row an arm."""
+    main, arms = table["main"], table["arms"]
+    heads = ["arm", "seeds", *(column["title"] for column in main["columns"])]
+    heads += ["G multiply-adds, 1 picture", "and 8 regions", "training s a step"]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for arm, runs in arms.items():
+        cells = [f"{arm} (reference)" if arm == table["reference"] else arm, f"{len(runs)}"]
+        cells += [_main_cell(column["cells"].get(arm)) for column in main["columns"]]
+        found = costs(runs)
+        cells += [giga(found["picture"]), giga(found["picture and 8 regions"])]
+        cells.append("·" if found["seconds"] is None else f"{found['seconds']:.2f}")
+        lines.append(_line(cells))
+    lines += [
+        "",
+        "Each cell: mean over seeds ± their standard deviation [95 % interval over groups and "
+        f"seeds]; then the paired difference to {table['reference']} (p after Holm over the "
+        f"{main['comparisons']} differences of this table).",
+        "",
+    ]
+    if table["missing"]:
+        lines += [missing_text(table["missing"]), ""]
+    return lines
+
+
+def _main_cell(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "·"
+    spread = "" if found["spread"] is None else f" ± {short(found['spread'])}"
+    text = f"{number(found['value'])}{spread} [{short(found['low'])}, {short(found['high'])}]"
+    difference = found.get("difference")
+    if difference is None:
+        return text
+    gain = f"{signed(difference['value'])} ({p_text(difference['p_holm'])})"
+    return f"{text}; " + (f"**{gain}**" if difference["p_holm"] < SURE else gain)
+
+
+def costs(runs: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Of an arm, the means over its seeds: multiply-adds and training seconds a step.
+
+    None where they are not known, as of stored vectors and of models that were not trained here.
+    """
+    found: dict[str, float | None] = {}
+    for name in ("picture", "picture and 8 regions"):
+        counts = [run["multiply_adds"][name] for run in runs if run.get("multiply_adds")]
+        found[name] = sum(counts) / len(counts) if counts else None
+    seconds = [run["seconds_a_step"] for run in runs if run.get("seconds_a_step") is not None]
+    found["seconds"] = sum(seconds) / len(seconds) if seconds else None
+    return found
+
+
+def missing_text(names: Sequence[str]) -> str:
+    """One sentence on the runs that are not finished yet; "" for none."""
+    return f"Not finished yet, so not counted: {', '.join(names)}." if names else ""
 
 
 def left_out_text(keys: Sequence[dict[str, str]]) -> str:
@@ -93,6 +157,16 @@ def number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
+def short(value: float) -> str:
+    """As number, without the 0 before the point."""
+    return number(value).replace("0.", ".", 1)
+
+
+def giga(count: float | None) -> str:
+    """A count in thousand millions, two digits after the point."""
+    return "·" if count is None else f"{count / 1e9:.2f}"
+
+
 def signed(value: float) -> str:
     """As number, with a plus where it gains."""
     return f"{value:+.3f}".replace("-", "−")
@@ -110,7 +184,7 @@ def title(name: str) -> str:
 
 
 def _set_title(name: str) -> str:
-    return "mean over sets" if name.startswith("mean:") else name
+    return SET_TITLES.get(name, name)
 
 
 def _tasks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -146,7 +220,11 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         arms = {arm: [_point(row, row["arms"][arm]) for row in sized] for arm in sized[0]["arms"]}
         ticks = [{"x": _x(row["stratum"]), "size": row["stratum"], "n": row["n"]} for row in sized]
         words = {"task": title(task), "set": _set_title(name), "metric": metric, "boxes": boxes}
-        curves.append({**words, "arms": arms, "ticks": ticks})
+        first = is_mean(name) and boxes in ("given", "none")
+        curves.append({**words, "first": first, "arms": arms, "ticks": ticks})
+    if not any(curve["first"] for curve in curves):  # of one set there is no mean
+        for curve in curves:
+            curve["first"] = curve["boxes"] in ("given", "none")
     return curves
 
 

@@ -7,7 +7,7 @@ an answer also depends on what else was there to choose from, arms must have bee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from regionmed.evaluation.significance import (
 from regionmed.evaluation.strata import LEAST_IN_STRATUM, SIZES
 
 MEAN = "mean:all"
+GROUPED = "region_classification"  # the task whose sets have means of two kinds beside that of all
 GALLERIES = ("retrieval", "region_retrieval")  # tasks that rank the items among each other
 Key = tuple[str, str, str, str]  # task, set, metric, boxes
 Arms = Mapping[str, Sequence[Sequence[Outcomes]]]  # name -> seed -> its outcomes
@@ -66,6 +67,7 @@ class Row:
     dropped: int
     arms: dict[str, Estimate]
     differences: dict[str, Estimate]
+    seeds: dict[str, list[float]]  # the value of each arm's seeds, one by one
     corrected: dict[str, float]  # Holm over every difference of the table
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +82,10 @@ class Row:
             "n": self.n,
             "groups": self.groups,
             "dropped": self.dropped,
-            "arms": {arm: found.as_json() for arm, found in self.arms.items()},
+            "arms": {
+                arm: {**found.as_json(), "seeds": self.seeds[arm]}
+                for arm, found in self.arms.items()
+            },
             "differences": {
                 arm: {**found.as_json(), "p": found.p_value, "p_holm": self.corrected[arm]}
                 for arm, found in self.differences.items()
@@ -88,19 +93,33 @@ class Row:
         }
 
 
-def comparison_rows(arms: Arms, reference: str) -> list[Row]:
-    """All rows, means over sets first in each task; p-values corrected over the whole table."""
+def comparison_rows(
+    arms: Arms, reference: str, groups: Mapping[str, Collection[str]] | None = None
+) -> list[Row]:
+    """All rows, means over sets first in each task; p-values corrected over the whole table.
+
+    groups  "mean:several-labels", "mean:one-label" -> sets whose mean is a row of its own
+    """
     shared = [one for key in _keys(arms) if (one := _shared(key, arms, reference)) is not None]
     rows = [row for one in shared for row in _rows_of(one, reference)]
     for like in _several_sets(shared):
-        rows += _rows_of_mean(like, reference)
+        rows += _rows_of_mean(MEAN, like, reference)
+        for name, sets in (groups or {}).items():
+            some = [one for one in like if one.key[1] in sets]
+            if like[0].key[0] == GROUPED and len(some) < len(like):  # else it is the mean of all
+                rows += _rows_of_mean(name, some, reference)[:1]
     tasks = list(dict.fromkeys(row.key[0] for row in rows))
-    rows.sort(key=lambda row: (tasks.index(row.key[0]), row.key[1] != MEAN))  # stable
+    rows.sort(key=lambda row: (tasks.index(row.key[0]), not is_mean(row.key[1])))  # stable
     named = [(number, arm) for number, row in enumerate(rows) for arm in row.differences]
     corrected = holm([rows[number].differences[arm].p_value for number, arm in named])
     for (number, arm), p in zip(named, corrected, strict=True):
         rows[number].corrected[arm] = p
     return rows
+
+
+def is_mean(name: str) -> bool:
+    """Whether a row is of a mean over sets."""
+    return name.startswith("mean:")
 
 
 def left_out(arms: Arms, reference: str) -> list[Key]:
@@ -183,7 +202,14 @@ def _row(part: Shared, stratum: str, reference: str) -> Row:
         for name, values in part.values_SN.items()
         if name != reference
     }
-    return Row(part.key, stratum, len(groups), len(set(groups)), part.dropped, arms, against, {})
+    seeds = {name: _seed_list(values, part) for name, values in part.values_SN.items()}
+    return Row(
+        part.key, stratum, len(groups), len(set(groups)), part.dropped, arms, against, seeds, {}
+    )
+
+
+def _seed_list(values_SN: Floats, part: Shared) -> list[float]:
+    return [float(value) for value in seed_values(values_SN, part.columns)]
 
 
 def _several_sets(shared: Sequence[Shared]) -> list[list[Shared]]:
@@ -195,13 +221,13 @@ def _several_sets(shared: Sequence[Shared]) -> list[list[Shared]]:
     return [members for members in found.values() if len(members) > 1]
 
 
-def _rows_of_mean(members: Sequence[Shared], reference: str) -> list[Row]:
+def _rows_of_mean(name: str, members: Sequence[Shared], reference: str) -> list[Row]:
     """The mean over sets, every set weighing the same, then sizes over the sets' items together."""
     wholes = [part for one in members if (part := one.within("all")) is not None]
     if len(wholes) < 2:
         return []
     task, _, metric, boxes = members[0].key
-    key = (task, MEAN, metric, boxes)
+    key = (task, name, metric, boxes)
     # Sets were drawn apart, but a seed is the same model in all of them: seeds enter on the mean.
     rows = [_row(_mean_of_seeds(part), "all", reference) for part in wholes]
     of_seeds = {
@@ -225,6 +251,7 @@ def _rows_of_mean(members: Sequence[Shared], reference: str) -> list[Row]:
             )
             for arm in rows[0].differences
         },
+        {arm: value_S.tolist() for arm, value_S in of_seeds.items()},
         {},
     )
     return [mean, *_rows_of(_pooled(key, members), reference, SIZES)]

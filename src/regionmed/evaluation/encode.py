@@ -51,15 +51,17 @@ class Rows:
     places: tuple[tuple[int, int], ...]
 
 
-def rows_of(model: Scored, part: Part, split: str, track: Track = silent) -> Rows:
+def rows_of(
+    model: Scored, part: Part, split: str, track: Track = silent, regions: bool = True
+) -> Rows:
     """Every usable record of a split of the Part's set, and its regions, through the model once.
 
     Of each label at most MOST_OF_A_LABEL regions, the same for every model: a model that is shown
-    crops would otherwise spend an hour on the red cells of one set.
+    crops would otherwise spend an hour on the red cells of one set. None at all without `regions`.
     """
     chosen = [(index, record) for index, record in part.everything if record.split == split]
     records = tuple(record for _, record in chosen)
-    places = _some_places(records, f"{part.name} {split}")
+    places = _some_places(records, f"{part.name} {split}") if regions else []
     if is_stored(model):
         stored = model.stored_regions([(records[row].id, number) for row, number in places])
         none = np.zeros((0, model.embedding_dim), np.float32)
@@ -68,11 +70,11 @@ def rows_of(model: Scored, part: Part, split: str, track: Track = silent) -> Row
     numbers: list[list[int]] = [[] for _ in records]
     for row, number in places:
         numbers[row].append(number)
-    images, regions = [], []
+    images, vectors = [], []
     title = f"{part.name}: {split} rows"
     for start in track(range(0, len(chosen), BATCH), title):  # pixels of a whole set may not fit
         some = chosen[start : start + BATCH]
-        pictures = placed(part.corpus, [index for index, _ in some], model.image_size, title)
+        pictures = placed(part.corpus, some, model.image_size, title)
         boxes = [
             boxes_to_unit(
                 [records[start + at].regions[n].box for n in numbers[start + at]], placement
@@ -81,10 +83,10 @@ def rows_of(model: Scored, part: Part, split: str, track: Track = silent) -> Row
         ]
         encoded = encode(model, pictures.pixels_NHWC, boxes)
         images.append(encoded.images_NE)
-        regions.append(encoded.regions_RE)
+        vectors.append(encoded.regions_RE)
     none = np.zeros((0, model.embedding_dim), np.float32)
     return Rows(
-        records, np.concatenate([none, *images]), np.concatenate([none, *regions]), tuple(places)
+        records, np.concatenate([none, *images]), np.concatenate([none, *vectors]), tuple(places)
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from regionmed.corpus.shards import Corpus
@@ -21,7 +21,7 @@ from regionmed.evaluation.report.markdown import report_markdown
 from regionmed.evaluation.report.page import report_html
 from regionmed.evaluation.score import Score, scores_json
 from regionmed.evaluation.subject import Scored
-from regionmed.evaluation.tasks import run_tasks
+from regionmed.evaluation.tasks import TASKS, run_tasks
 from regionmed.progress import Track, silent
 from regionmed.record import SPLITS
 
@@ -35,12 +35,14 @@ def evaluate(
     split: str = "test",
     track: Track = silent,
     published: PublishedTable | None = None,
+    tasks: Collection[str] = TASKS,
 ) -> list[Score]:
     """Score a model on one split of some corpora and write its files into `out`.
 
     scores.json, report.html, report.md, and answers.parquet: what each item earned, for
     regionmed compare.
     published   what others published of a benchmark; it stands apart in the report
+    tasks       some of TASKS; all by default
 
     UsageError where `out` is a file, the split is no split, two corpora hold one set, or nothing
     may be scored. Older files of these names are replaced, everything else in `out` stays.
@@ -51,7 +53,7 @@ def evaluate(
         raise UsageError(f"--out {out} is a file or lies below one; give a folder")
     findings = Findings()
     for part in open_parts(model, corpora, split, track):
-        run_tasks(model, part, findings, track)
+        run_tasks(model, part, findings, track, tasks)
     scores = findings.scores()
     if not scores:
         raise UsageError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regionmed.batches.cache import place_picture
+from regionmed.batches.cache import cached_pixels, model_frame, place_picture
 from regionmed.corpus.shards import Corpus
 from regionmed.errors import UsageError
 from regionmed.evaluation.leakage import Leakage, check_leakage
@@ -52,13 +52,29 @@ class Part:
 
     def pictures(self, size: int, track: Track = silent) -> Pictures:
         """The scored pictures, letterboxed into size x size pixels."""
-        return placed(self.corpus, self.indices, size, f"{self.name}: pictures", track)
+        some = list(zip(self.indices, self.records, strict=True))
+        return placed(self.corpus, some, size, f"{self.name}: pictures", track)
 
 
 def placed(
-    corpus: Corpus, indices: Sequence[int], size: int, title: str, track: Track = silent
+    corpus: Corpus,
+    some: Sequence[tuple[int, Record]],
+    size: int,
+    title: str,
+    track: Track = silent,
 ) -> Pictures:
-    """Pictures of a corpus by their indices, letterboxed into size x size pixels."""
+    """The pictures of some records, with their indices, letterboxed into size x size pixels.
+
+    From the corpus's cache where training left one; decoding takes as long as the model does.
+    """
+    indices = [index for index, _ in some]
+    frames = [record.frame for _, record in some]
+    cached_NHWC = cached_pixels(corpus, size, indices)
+    if cached_NHWC is not None and all(frames):
+        return Pictures(
+            cached_NHWC,
+            tuple(Placement.letterbox(frame, model_frame(size)) for frame in frames if frame),
+        )
     pixels_NHWC = np.zeros((len(indices), size, size, 3), np.uint8)
     placements = []
     for row, index in enumerate(track(indices, title, len(indices))):

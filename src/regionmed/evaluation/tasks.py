@@ -1,8 +1,14 @@
-"""Every task that fits one set, with its pictures placed and encoded once for all of them."""
+"""Every task that fits one set, with its pictures placed and encoded once for all of them.
+
+An evaluation may ask for fewer tasks. What it asks is answered as in a whole one, with the same
+controls; what no task needs is not encoded, which a model that is shown crops feels most.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +31,24 @@ from regionmed.evaluation.vqa import run_vqa
 from regionmed.evaluation.zero_shot import run_prompts
 from regionmed.progress import Track
 
+TASKS = (
+    "regions",
+    "confidence",  # calibration, selective answers, regions of other sets
+    "region_retrieval",
+    "retrieval",
+    "grounding",
+    "prompts",
+    "vqa",
+    "linear_probes",
+    "probes",  # true texts against false ones
+)
+_OF_REGIONS = {"regions", "confidence", "region_retrieval", "linear_probes", "probes"}
+_LEARN_FROM_TRAIN_REGIONS = {"confidence", "vqa", "linear_probes", "probes"}
+_LEARN_FROM_VAL_REGIONS = {"confidence", "vqa", "linear_probes"}
+_LEARN_FROM_VAL = {"prompts", *_LEARN_FROM_VAL_REGIONS}
+_BESIDE_BLANK_PICTURES = {"retrieval", "probes"}  # the other tasks make those they need
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
@@ -36,34 +60,78 @@ class _Seen:
     blank_NE: Floats | None  # each of part.records replaced by its mean grey
 
 
-def run_tasks(model: Scored, part: Part, findings: Findings, track: Track) -> None:
-    """Every task that fits the Part, after a last look for copies of training pictures."""
-    train, val = rows_of(model, part, "train", track), rows_of(model, part, "val", track)
+def run_tasks(
+    model: Scored,
+    part: Part,
+    findings: Findings,
+    track: Track,
+    tasks: Collection[str] = TASKS,
+) -> None:
+    """Those of `tasks` that fit the Part, after a last look for copies of training pictures."""
+    wanted = frozenset(tasks)
+    train, val = _learnt(model, part, wanted, track)
     part = _without_copies(model, part, train, track)
     findings.parts.append(part)
-    asked = asked_regions(part)
-    seen = _stored(model, part, asked) if is_stored(model) else _shown(model, part, asked, track)
-    test, pictures, blank_regions = seen.test, seen.pictures, None
+    asked = asked_regions(part) if wanted & _OF_REGIONS else None
+    if is_stored(model):
+        seen = _stored(model, part, asked)
+    else:
+        seen = _shown(model, part, asked, wanted, track)
     if asked is not None and seen.views is not None:
         answers = run_regions(model, part, asked, seen.views)
-        findings.regions.append(answers)
-        findings.confidence.append(run_confidence(model, answers, train, val, test))
-        if "blank" in seen.views.altered:
-            blank_regions = (asked.places, seen.views.altered["blank"])
-    if (found := run_region_retrieval(model, part, test)) is not None:
-        findings.region_retrieval.append(found)
-    if (retrieval := run_retrieval(model, part, test.images_NE, seen.blank_NE)) is not None:
-        findings.retrieval.append(retrieval)
-    if pictures is not None and not is_stored(model):
-        grounding = run_grounding(model, part, pictures, track)
-        findings.grounding.extend([] if grounding is None else [grounding])
-    if (prompts := run_prompts(model, part, pictures, test.images_NE, val, track)) is not None:
-        findings.prompts.append(prompts)
-    if (vqa := run_vqa(model, part, pictures, test.images_NE, train, val, track)) is not None:
-        findings.vqa.append(vqa)
-    findings.linear_probes.extend(run_linear_probe(part, train, val, test) or ())
-    probes = run_probes(model, part, train, test, blank_regions, seen.blank_NE)
-    findings.probes.extend(probes or ())
+        if "regions" in wanted:
+            findings.regions.append(answers)
+        if "confidence" in wanted:
+            findings.confidence.append(run_confidence(model, answers, train, val, seen.test))
+    if "region_retrieval" in wanted:
+        findings.region_retrieval.extend(_some(run_region_retrieval(model, part, seen.test)))
+    _about_pictures(model, part, seen, (train, val), findings, wanted, track)
+    if "linear_probes" in wanted:
+        findings.linear_probes.extend(run_linear_probe(part, train, val, seen.test) or ())
+    if "probes" in wanted:
+        blank = None
+        if asked is not None and seen.views is not None and "blank" in seen.views.altered:
+            blank = (asked.places, seen.views.altered["blank"])
+        probes = run_probes(model, part, train, seen.test, blank, seen.blank_NE)
+        findings.probes.extend(probes or ())
+
+
+def _about_pictures(
+    model: Scored,
+    part: Part,
+    seen: _Seen,
+    learnt: tuple[Rows, Rows],
+    findings: Findings,
+    wanted: frozenset[str],
+    track: Track,
+) -> None:
+    """What is asked of whole pictures. learnt: rows of train, rows of val."""
+    train, val = learnt
+    images_NE, pictures = seen.test.images_NE, seen.pictures
+    if "retrieval" in wanted:
+        findings.retrieval.extend(_some(run_retrieval(model, part, images_NE, seen.blank_NE)))
+    if "grounding" in wanted and pictures is not None and not is_stored(model):
+        findings.grounding.extend(_some(run_grounding(model, part, pictures, track)))
+    if "prompts" in wanted:
+        found = run_prompts(model, part, pictures, images_NE, val, track)
+        findings.prompts.extend(_some(found))
+    if "vqa" in wanted:
+        answers = run_vqa(model, part, pictures, images_NE, train, val, track)
+        findings.vqa.extend(_some(answers))
+
+
+def _some(found: T | None) -> tuple[T, ...]:
+    """What a task found; nothing where it did not fit."""
+    return () if found is None else (found,)
+
+
+def _learnt(model: Scored, part: Part, wanted: frozenset[str], track: Track) -> tuple[Rows, Rows]:
+    """Train and val rows as far as the tasks learn from them; copies are told by train pictures."""
+    train = rows_of(model, part, "train", track, regions=bool(wanted & _LEARN_FROM_TRAIN_REGIONS))
+    if not wanted & _LEARN_FROM_VAL:
+        none = np.zeros((0, model.embedding_dim), np.float32)
+        return train, Rows((), none, none, ())
+    return train, rows_of(model, part, "val", track, regions=bool(wanted & _LEARN_FROM_VAL_REGIONS))
 
 
 def _without_copies(model: Scored, part: Part, train: Rows, track: Track) -> Part:
@@ -81,7 +149,8 @@ def _without_copies(model: Scored, part: Part, train: Rows, track: Track) -> Par
     return drop_neighbours(part, train, asked, model.training_pictures)
 
 
-def _shown(model: Subject, part: Part, asked: Asked | None, track: Track) -> _Seen:
+def _shown(model: Subject, part: Part, asked: Asked | None, regions: bool, track: Track) -> _Seen:
+    """regions  whether they are read where none of them is asked for its label"""
     pictures = part.pictures(model.image_size, track)
     pairs = zip(pictures.pixels_NHWC, pictures.placements, strict=True)
     blanks = np.stack([grey_picture(*pair) for pair in pairs])
@@ -95,9 +164,10 @@ def _shown(model: Subject, part: Part, asked: Asked | None, track: Track) -> _Se
         boxes_to_unit([region.box for region in record.regions], placement)
         for record, placement in zip(part.records, pictures.placements, strict=True)
     ]
-    title = f"{part.name}: pictures"
-    encoded = encode(model, pictures.pixels_NHWC, boxes, title, track)
-    test = Rows(part.records, encoded.images_NE, encoded.regions_RE, every_place(part.records))
+    title, regions = f"{part.name}: pictures", "probes" in wanted  # which ask every region
+    encoded = encode(model, pictures.pixels_NHWC, boxes if regions else None, title, track)
+    places = every_place(part.records) if regions else ()
+    test = Rows(part.records, encoded.images_NE, encoded.regions_RE, places)
     return _Seen(pictures, None, test, blank_NE)
 
 

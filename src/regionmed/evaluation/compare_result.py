@@ -1,0 +1,135 @@
+"""The result of one finished run of a comparison: one small JSON file, fit to be kept and shared.
+
+It holds what the run was made from and the scores of its report that a comparison speaks of, each
+with its interval, chance and controls. No path and no name of a machine stands in it. What each
+item earned stays in answers.parquet, from which the table is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from regionmed.errors import UsageError
+from regionmed.evaluation.compare_plan import Plan, Run
+from regionmed.evaluation.compute import eight_regions, multiply_adds
+from regionmed.evaluation.part import spoken_name
+from regionmed.evaluation.strata import SIZES
+from regionmed.evaluation.subject import Scored, is_stored
+
+FORMAT = "regionmed-result-1"
+# Of a score: what says which one it is, then its numbers. Rows of other strata stay in the report.
+KEPT = (
+    "task", "set", "stratum", "metric", "boxes", "direction", "source", "target", "shots",
+    "value", "low", "high", "n", "chance", "controls",
+)  # fmt: skip
+
+
+def conditions_of(plan: Plan, fingerprints: Sequence[str], version: str) -> dict[str, Any]:
+    """What two results must share to stand in one table."""
+    return {
+        "format": FORMAT,
+        "version": version,
+        "split": plan.split,
+        "tasks": list(plan.tasks),
+        "corpora": list(fingerprints),
+    }
+
+
+def result_of(
+    run: Run,
+    conditions: dict[str, Any],
+    model: Scored,
+    made: dict[str, Any] | None,
+    scores: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """The result of a run as a JSON object.
+
+    made    of a trained run: its recipe, its seconds a step; None for a given model
+    scores  rows of its scores.json
+    """
+    return {
+        **conditions,
+        "arm": run.arm,
+        "seed": run.seed,
+        "model": spoken_source(run),
+        "weights": model.fingerprint,
+        **(spoken(made) if made else {}),
+        "multiply_adds": None if is_stored(model) else _multiply_adds(model),
+        "scores": [
+            {key: row[key] for key in KEPT if key in row}
+            for row in scores
+            if row["stratum"] in ("all", *SIZES)
+        ],
+    }
+
+
+def spoken_source(run: Run) -> str:
+    """A run's model or recipe without the folder it lies in."""
+    if not run.trained:
+        return spoken_name(run.source)
+    path, colon, function = run.source.rpartition(":")
+    return f"recipe {Path(path).name}{colon}{function}, seed {run.seed}"
+
+
+def seconds_a_step(journal: Path) -> float | None:
+    """The median seconds of a step of a training run, weighed by the steps of each stage.
+
+    The median, because a step beside which something else ran says nothing of the recipe. None
+    where the journal is gone or says no seconds.
+    """
+    if not journal.is_file():
+        return None
+    by_stage: dict[str, list[float]] = {}
+    for line in journal.read_text("utf-8").splitlines():
+        step = json.loads(line)
+        if step.get("seconds") is not None:
+            by_stage.setdefault(step["stage"], []).append(step["seconds"])
+    steps = sum(len(seconds) for seconds in by_stage.values())
+    if not steps:
+        return None
+    total = sum(statistics.median(each) * len(each) for each in by_stage.values())
+    return round(total / steps, 3)
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """The result of a file, None where there is none; UsageError where it is something else."""
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "weights" not in found or "scores" not in found:
+        raise UsageError(
+            f"{path} is not a result that `regionmed compare` wrote; remove it and run again"
+        )
+    return found
+
+
+def write_result(folder: Path, name: str, result: dict[str, Any]) -> None:
+    """Write FOLDER/NAME.json, complete or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{name}.{os.getpid()}.part"
+    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    os.replace(aside, folder / f"{name}.json")
+
+
+def spoken(value: Any) -> Any:
+    """A JSON value in which the names of folders have lost the way to them."""
+    if isinstance(value, str):
+        return spoken_name(value)
+    if isinstance(value, dict):
+        return {key: spoken(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [spoken(inner) for inner in value]
+    return value
+
+
+def _multiply_adds(model: Any) -> dict[str, int]:
+    alone, boxes_84 = multiply_adds(model, eight_regions()[:0]), eight_regions()
+    return {"picture": alone, "picture and 8 regions": multiply_adds(model, boxes_84)}

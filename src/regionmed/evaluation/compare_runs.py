@@ -1,0 +1,130 @@
+"""The runs of a comparison: each trained where it has a recipe, evaluated, and its result written.
+
+OUT/runs/NAME      the training run of an arm's seed; a stopped one goes on, a finished one stays
+OUT/arms/NAME      its evaluation, with answers.parquet, from which the table is made
+OUT/results/NAME   .json, written last: its presence means that the run is finished
+OUT/locks/NAME     held by the process that works on it, given back by the system when that ends
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from regionmed.corpus.shards import Corpus
+from regionmed.errors import RunStoppedError, UsageError
+from regionmed.evaluation.compare_plan import Plan, Run
+from regionmed.evaluation.compare_result import (
+    conditions_of,
+    read_result,
+    result_of,
+    seconds_a_step,
+    spoken,
+    write_result,
+)
+from regionmed.evaluation.evaluate import SCORES, evaluate
+from regionmed.evaluation.outcomes import ANSWERS
+from regionmed.evaluation.subject import Scored
+from regionmed.progress import Track, silent
+from regionmed.recipes import load_recipe
+from regionmed.training.stages import Recipe
+from regionmed.training.train import train
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """A plan, its opened corpora, the folder OUT, and the way from a name to a model."""
+
+    plan: Plan
+    corpora: Sequence[Corpus]
+    out: Path
+    load: Callable[[str], Scored]
+    track: Track = silent
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What a result must say of itself to belong to this comparison."""
+        fingerprints = [corpus.fingerprint for corpus in self.corpora]
+        return conditions_of(self.plan, fingerprints, version("regionmed"))
+
+    @property
+    def results(self) -> Path:
+        """The folder of results."""
+        return self.out / "results"
+
+    def evaluation(self, run: Run) -> Path:
+        """The folder of a run's report and answers."""
+        return self.out / "arms" / run.name
+
+    def result(self, run: Run) -> dict[str, Any] | None:
+        """The result of a finished run; None where it is not finished under these conditions."""
+        found = read_result(self.results / f"{run.name}.json")
+        if found is None or any(found.get(key) != value for key, value in self.conditions.items()):
+            return None
+        folder = self.evaluation(run)
+        complete = (folder / SCORES).is_file() and (folder / ANSWERS).is_file()
+        return found if complete else None
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe of a trained run, with its seed; RecipeError where there is none."""
+    return replace(load_recipe(run.source), seed=run.seed)
+
+
+def finish(shop: Workshop, run: Run) -> bool:
+    """Train and evaluate a run as far as that is not done; False where another process is at it.
+
+    RecipeError where OUT/runs/NAME was begun by another recipe or on other corpora, UsageError
+    where the model has the weights of another run, RunStoppedError where a signal stopped its
+    training; errors of training and evaluation pass through.
+    """
+    (shop.out / "locks").mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(shop.out / "locks" / f"{run.name}.lock", timeout=0):
+            _finish(shop, run)
+    except Timeout:
+        return False
+    except RunStoppedError:
+        raise RunStoppedError(
+            f"run {run.name} was stopped in training and is saved; give the same command again to "
+            "go on, or --table for what is finished"
+        ) from None
+    return True
+
+
+def _finish(shop: Workshop, run: Run) -> None:
+    kept, made = shop.result(run), None
+    if run.trained:
+        recipe = recipe_of(run)
+        if kept is not None and kept.get("recipe") == spoken(recipe.as_json()):
+            return
+        folder = train(recipe, shop.corpora, shop.out / "runs" / run.name, True, shop.track)
+        model = shop.load(str(folder))
+        seconds = seconds_a_step(folder / "journal.jsonl")
+        made = {"recipe": recipe.as_json(), "steps": recipe.steps, "seconds_a_step": seconds}
+    else:
+        model = shop.load(run.source)
+        if kept is not None and kept["weights"] == model.fingerprint:
+            return
+    _refuse_twins(shop, run, model.fingerprint)
+    (shop.results / f"{run.name}.json").unlink(missing_ok=True)
+    folder = shop.evaluation(run)
+    evaluate(model, shop.corpora, folder, shop.plan.split, shop.track, tasks=shop.plan.tasks)
+    scores = json.loads((folder / SCORES).read_text("utf-8"))
+    write_result(shop.results, run.name, result_of(run, shop.conditions, model, made, scores))
+
+
+def _refuse_twins(shop: Workshop, run: Run, weights: str) -> None:
+    for other in shop.plan.in_turn():
+        result = None if other == run else shop.result(other)
+        if result is not None and result["weights"] == weights:
+            raise UsageError(
+                f"{other.source} and {run.source} (arm '{run.arm}') are the same weights under two "
+                "names, which says nothing when compared; name two different models"
+            )

@@ -1,12 +1,22 @@
 """Claim: regions read from the encoded picture cost a fraction of encoding each one's crop.
 
-`python benchmarks/regions_at_once.py`: one picture and its regions through `tiny` on two threads,
-against the same towers encoding the picture and then a crop a region (the plain CLIP's way).
+`python benchmarks/regions_at_once.py [COMPARISON.json]`: one picture and 1 to 32 regions through
+the pooled path of `tiny`, against the same tower and weights encoding the picture and a crop a
+region (the plain CLIP's way), at 224, 384 and 512 px; crops are read at 224 px too, a fairer rival
+of the larger pictures. All are timed in turn, round after round; ratios are medians over rounds,
+of the seconds that the processor worked (on one thread a busy machine disturbs them less) and of
+the clock. With the file that `regionmed compare` wrote, a line of 224 px says what crops lose or
+win in accuracy: the arm `crop` minus the arm `roi`, mean over sets. Fails where 8 regions at 224 px
+cost more than 1.25 of the picture alone. Threads as OMP_NUM_THREADS says.
 """
 
+import argparse
 import dataclasses
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,38 +24,93 @@ import torch
 from regionmed.model.config import TINY
 from regionmed.model.region_clip import RegionClip
 
-ROUNDS = 7
+ROUNDS = {224: 9, 384: 3, 512: 3}  # of each size of picture, px
+COUNTS, SEED, MOST = (1, 2, 4, 8, 16, 32), 0, 1.25
+POOLED, CROPS = "roi", "crop"  # arms of the comparison
+Medians = dict[str, tuple[float, float]]  # name -> processor, clock: multiples of the first's
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The fastest of several rounds, after one that is not counted."""
-    work()
-    rounds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        rounds.append(time.perf_counter() - start)
-    return min(rounds)
+def in_turn(work: Mapping[str, Callable[[], object]], rounds: int) -> Medians:
+    """Each once a round, after a round that is not counted; medians of the ratios to the first."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
+    for _ in range(1 + rounds):
+        for name, call in work.items():
+            busy, clock = time.process_time(), time.perf_counter()
+            call()
+            taken[name].append((time.process_time() - busy, time.perf_counter() - clock))
+    first = np.array(next(iter(taken.values()))[1:])
+    medians = {name: np.median(np.array(t[1:]) / first, axis=0) for name, t in taken.items()}
+    return {name: (float(busy), float(clock)) for name, (busy, clock) in medians.items()}
+
+
+def accuracy_difference(path: Path | None) -> str:
+    """Crops minus pooled regions, in points of macro accuracy over the sets; "-" without a file."""
+    if path is None:
+        return "-"
+    wanted = {
+        "task": "region_classification",
+        "set": "mean:all",
+        "metric": "macro_accuracy",
+        "boxes": "given",
+        "stratum": "all",
+    }
+    for row in json.loads(path.read_text())["rows"]:
+        if wanted.items() <= row.items() and {POOLED, CROPS} <= set(row["arms"]):
+            value = {name: row["arms"][name]["value"] for name in (POOLED, CROPS)}
+            return f"{100 * (value[CROPS] - value[POOLED]):+.1f}"
+    raise SystemExit(f"{path} has no mean of region classification with the arms {POOLED}, {CROPS}")
+
+
+def towers() -> tuple[RegionClip, RegionClip]:
+    """A model that pools its regions and a plain one that reads crops, of the same weights."""
+    torch.manual_seed(SEED)
+    pooled = RegionClip(dataclasses.replace(TINY, regions="pooled", detail=1))
+    plain = RegionClip(dataclasses.replace(TINY, regions="none", detail=1))
+    plain.image_tower, plain.image_projection = pooled.image_tower, pooled.image_projection
+    return pooled, plain
+
+
+def measured(pooled: RegionClip, plain: RegionClip, size: int) -> Medians:
+    """The picture alone, and each number of regions by each way."""
+    generator = np.random.default_rng(SEED)
+    pixels = generator.integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+    small = generator.integers(0, 256, (max(COUNTS), 224, 224, 3), dtype=np.uint8)
+    work: dict[str, Callable[[], object]] = {"picture": partial(plain.embed, pixels)}
+    for count in COUNTS:
+        corner = generator.random((count, 2), dtype=np.float32) * 0.7
+        boxes = [np.concatenate((corner, corner + 0.2), axis=1)]
+        work[f"pooled {count}"] = partial(pooled.embed, pixels, boxes)
+        work[f"crops {count}"] = partial(plain.embed, pixels, boxes)
+        if size != 224:
+            work[f"small crops {count}"] = partial(plain.embed, small[:count])
+    return in_turn(work, ROUNDS[size])
 
 
 def main() -> None:
-    """One line for each number of regions."""
-    torch.set_num_threads(2)
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (1, TINY.image_size, TINY.image_size, 3), dtype=np.uint8)
-    pooled = RegionClip(TINY)
-    cropped = RegionClip(dataclasses.replace(TINY, regions="none"))
-    alone = seconds(lambda: pooled.embed(pixels))
-    print(f"the picture alone: {1000 * alone:.0f} ms")
-    for regions in (1, 8, 32):
-        corner = generator.random((regions, 2), dtype=np.float32) * 0.7
-        boxes = [np.concatenate((corner, corner + 0.2), axis=1)]
-        ours = seconds(lambda boxes=boxes: pooled.embed(pixels, boxes))
-        crops = seconds(lambda boxes=boxes: cropped.embed(pixels, boxes))
-        print(
-            f"{regions:2d} regions: {crops / ours:4.1f} times as fast as crops; "
-            f"{ours / alone:.2f} times the picture alone, crops {crops / alone:.2f} times"
-        )
+    """One line for each size of picture and number of regions."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("comparison", type=Path, nargs="?")
+    difference = accuracy_difference(parser.parse_args().comparison)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, seed {SEED}, float32")
+    print("costs in forwards of the picture alone: processor (clock)")
+    print("  px regions        pooled         crops  crops of 224  these/pooled  accuracy, points")
+    pooled, plain = towers()
+    eight = 0.0
+    for size in ROUNDS:
+        found = measured(pooled, plain, size)
+        eight = eight or found["pooled 8"][0]
+        for count in COUNTS:
+            ours, crops = found[f"pooled {count}"], found[f"crops {count}"]
+            few = found.get(f"small crops {count}")
+            # the picture itself is read too
+            small = crops if few is None else (1 + few[0], 1 + few[1])
+            print(
+                f"{size:4d} {count:7d} "
+                + " ".join(f"{busy:5.2f} ({clock:5.2f})" for busy, clock in (ours, crops, small))
+                + f"  {small[0] / ours[0]:12.1f}  {difference if size == 224 else '-':>16}"
+            )
+    if eight > MOST:
+        raise SystemExit(f"8 regions at 224 px cost {eight:.2f} of the picture alone, most {MOST}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from regionmed.evaluation.compare_table import is_mean
+from regionmed.evaluation.compare_table import GROUPED, is_mean
 from regionmed.evaluation.intervals import LEVEL
 from regionmed.evaluation.report.words import SET_TITLES
 from regionmed.evaluation.statistics import DRAWS
@@ -30,6 +30,7 @@ STYLES = (
     ("bar", "#3c7fa6", "12 3"),
 )
 CURVE_WIDTH, CURVE_HEIGHT = 320, 190  # inside the axes
+ABREAST = 8  # columns of the main table that fit beside each other; more stand below
 LEAST_SIZES = 2  # a curve needs two points
 
 
@@ -53,6 +54,7 @@ def comparison_html(table: dict[str, Any]) -> str:
         curves=_curves(table["rows"]),
         sure=SURE,
         draws=DRAWS,
+        abreast=ABREAST,
         width=CURVE_WIDTH,
         height=CURVE_HEIGHT,
     )
@@ -220,12 +222,12 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         arms = {arm: [_point(row, row["arms"][arm]) for row in sized] for arm in sized[0]["arms"]}
         ticks = [{"x": _x(row["stratum"]), "size": row["stratum"], "n": row["n"]} for row in sized]
         words = {"task": title(task), "set": _set_title(name), "metric": metric, "boxes": boxes}
-        first = is_mean(name) and boxes in ("given", "none")
-        curves.append({**words, "first": first, "arms": arms, "ticks": ticks})
-    if not any(curve["first"] for curve in curves):  # of one set there is no mean
-        for curve in curves:
-            curve["first"] = curve["boxes"] in ("given", "none")
-    return curves
+        usual = boxes == ("given" if task == GROUPED else "none")
+        curves.append(
+            {**words, "mean": is_mean(name), "usual": usual, "arms": arms, "ticks": ticks}
+        )
+    means = any(curve["mean"] for curve in curves)  # of one set there is none
+    return [{**curve, "first": curve["usual"] and curve["mean"] == means} for curve in curves]
 
 
 def _point(row: dict[str, Any], found: dict[str, float]) -> dict[str, float]:

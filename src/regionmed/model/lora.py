@@ -54,8 +54,10 @@ def add_adapters(tower: nn.Module, groups: Groups, rank: int) -> None:
 
 
 def merge_adapters(tower: nn.Module) -> None:
-    """Add every adapter into its layer, for a model that learns no more: equal to 1e-5, and as fast
-    as without; the adapters stay, to be stored."""
+    """Add every adapter into its layer, for a model that learns no more.
+
+    Equal to 1e-5 and as fast as without adapters; they stay beside it, to be stored.
+    """
     for module in tower.modules():
         if hasattr(module, "base_layer"):
             module.merge()  # type: ignore[operator]

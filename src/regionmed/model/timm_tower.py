@@ -78,7 +78,7 @@ def load_timm(name: str, image_size: int = 0) -> TimmTower:
     network cannot be read at this size or has no dense maps.
     """
     try:
-        net = _local(name) or timm.create_model(name, pretrained=True, num_classes=0)
+        net: Any = _local(name) or timm.create_model(name, pretrained=True, num_classes=0)
     except REFUSALS as error:
         raise CheckpointError(
             f"timm cannot load '{name}' ({first_line(error)}); give a name of "

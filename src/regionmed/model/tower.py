@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -116,10 +116,11 @@ def part_of(model: nn.Module, part: str) -> dict[str, nn.Parameter]:
             f"no part '{part}' of the towers; give {', '.join(PARTS)}, or one of them with a "
             "number of last blocks, as in 'text:2'"
         )
+    towers: dict[str, Any] = {t: model.get_submodule(t) for t in ("image_tower", "text_tower")}
     blocks = [
         [f"{tower}.{own}" for own in block]
-        for tower in ("image_tower", "text_tower")
-        for block in model.get_submodule(tower).groups().get(name, ())
+        for tower, module in towers.items()
+        for block in module.groups().get(name, ())
     ]
     if count and int(count) > len(blocks):
         raise RecipeError(f"part '{part}': the {name} has {len(blocks)} blocks, fewer than asked")

@@ -9,11 +9,21 @@ import pytest
 from regionmed.corpus.known import known_sets
 from regionmed.corpus.shards import Corpus
 from regionmed.evaluation.encode import Rows
+from regionmed.evaluation.held_out_regions import REGIONS
 from regionmed.evaluation.part import Part, open_parts
 from regionmed.evaluation.probe_pairs import look_alikes, question_pairs, statement_of
-from regionmed.evaluation.probes import TWINS, credit, outcomes_of, run_probes, score_probes
+from regionmed.evaluation.probes import (
+    HELD_OUT,
+    TWINS,
+    credit,
+    outcomes_of,
+    run_probes,
+    score_probes,
+)
 from regionmed.model.region_clip import RegionClip
-from regionmed.record import FalseTwin, Question, Record
+from regionmed.record import FalseTwin, Question, Record, Texts
+
+HALF = np.array([1.0, 1.0, 0.0, 0.0] * 5)
 
 
 class Words:
@@ -45,7 +55,7 @@ def part(squares: Corpus, untrained: RegionClip) -> Part:
         other = "dark" if own == "bright" else "bright"
         twins = (FalseTwin("finding", f"{other} square"), FalseTwin("side", f"{other} right"))
         region = replace(record.regions[0], text=f"{own} square", negatives=twins)
-        records.append(replace(record, regions=(region,), questions=()))
+        records.append(replace(record, regions=(region,), questions=(), texts=Texts()))
     return replace(opened, records=tuple(records))
 
 
@@ -75,7 +85,8 @@ def test_true_texts_that_lie_nearer_earn_all_and_blank_regions_that_tie_earn_hal
     assert (regions.value, regions.n, regions.chance) == (1.0, 46, 0.5)
     # 12 of 23 squares are dark (0, 2 .. 22) and so are most train rows: their mean is nearer dark
     assert regions.controls == pytest.approx({"blank": 0.5, "text-only": 12 / 23})
-    by_stratum = {score.stratum: score for score in score_probes(probes)}
+    of_regions = [score for score in score_probes(probes) if score.details["target"] == "regions"]
+    by_stratum = {score.stratum: score for score in of_regions}
     assert by_stratum["kind:finding"].n == by_stratum["kind:laterality"].n == 23
 
 
@@ -114,12 +125,43 @@ def test_outcomes_name_each_pair_once_with_what_it_earned(part: Part) -> None:
     rows = rows_of_colours(part, right=True)
     probes = run_probes(Words(), part, rows, rows)
     assert probes is not None
-    (outcomes,) = outcomes_of(probes)
-    assert outcomes.items[:2] == (
-        "squares/test0.png#0 finding bright square",
-        "squares/test0.png#0 laterality bright right",
+    outcomes = {one.metric: one for one in outcomes_of(probes)}
+    assert {"accuracy regions: finding", "accuracy regions: laterality"} <= outcomes.keys()
+    assert outcomes["accuracy regions: finding"].items[0] == (
+        "squares/test0.png#0 finding bright square"
     )
-    assert outcomes.values_N.tolist() == [1.0] * 46
+    assert outcomes["accuracy regions: laterality"].values_N.tolist() == [1.0] * 23
+
+
+def test_a_kind_over_sets_weighs_every_set_the_same(part: Part) -> None:
+    rows = rows_of_colours(part, right=True)
+    probes = run_probes(Words(), part, rows, rows)
+    assert probes is not None
+    own = next(one for one in probes if one.source == "regions")
+    # another set with 10 of 23 pairs a kind, half of them wrong
+    few = replace(own, part=replace(part, name="other"), pairs=own.pairs[:20], hits_P=HALF[:20],
+                  control_hits={})  # fmt: skip
+    scores = {(s.set, s.stratum): s for s in score_probes([own, few])}
+    both = scores["mean:all", "kind:finding"]
+    assert (both.value, both.n) == ((1.0 + 0.5) / 2, 23 + 10)
+    assert both.details["sets"] == ["squares", "other"]
+    assert both.controls == {}
+    assert both.low < scores["squares", "kind:finding"].low
+    assert ("mean:all", "kind:finding") not in {(s.set, s.stratum) for s in score_probes([own])}
+
+
+def test_held_out_pairs_are_a_source_of_their_own_and_words_alone_earn_half(part: Part) -> None:
+    rows = rows_of_colours(part, right=True)
+    probes = run_probes(Words(), part, rows, rows)
+    assert probes is not None
+    by_source = {one.source: one for one in probes}
+    held_out = score_probes([by_source[REGIONS]])
+    assert {s.stratum for s in held_out} >= {
+        "all", "kind:laterality", "kind:finding", "kind:negation", "true:stated", "true:denied",
+    } - {"kind:laterality"}  # fmt: skip
+    assert {s.details["twins"].split(";")[0] for s in held_out} == {HELD_OUT}
+    kinds = [s for s in held_out if s.stratum.startswith("kind:")]
+    assert {s.controls["text-only"] for s in kinds} == {0.5}
 
 
 def test_credit_is_what_a_plain_loop_over_cosines_gives() -> None:

@@ -29,11 +29,12 @@ class Pair:
 
     row: int  # in part.records
     region: int | None
-    source: str  # "regions", "pictures", "questions"
+    source: str  # "regions", "pictures", "questions"; held_out_*.py have others
     name: str  # of the record, region or question
     kind: str
     true: str
     false: str
+    way: str = ""  # which of the two is true: left or right, stated or denied
 
     @property
     def item(self) -> str:

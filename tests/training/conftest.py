@@ -96,3 +96,14 @@ def ready(smears: Path, short: Callable[..., Recipe]) -> Ready:
 
     recipe, corpora = short(), [open_corpus(smears)]
     return prepare(recipe, corpora, check_recipe(recipe, corpora))
+
+
+@pytest.fixture(scope="session")
+def calm(
+    smears: Path, short: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The short recipe's run on the smears, undisturbed and in this process."""
+    from regionmed.corpus.shards import open_corpus
+    from regionmed.training.train import train
+
+    return train(short(), [open_corpus(smears)], tmp_path_factory.mktemp("calm") / "run")

@@ -11,29 +11,32 @@ import pytest
 
 import regionmed
 from regionmed.errors import RunStoppedError
+from regionmed.progress import Track
 from regionmed.training.leaving import signals_noted
 from regionmed.training.train import train
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_gets_a_signal_saves_leaves_and_resumes_bit_for_bit(
-    number: signal.Signals, smears: Path, short, tmp_path: Path
+def test_a_run_that_gets_signals_saves_leaves_and_resumes_bit_for_bit(
+    smears: Path, short, calm: Path, tmp_path: Path
 ) -> None:
-    corpora, recipe = [regionmed.open_corpus(smears)], short(checkpoint_every=100)
+    corpora, recipe, run = [regionmed.open_corpus(smears)], short(), tmp_path / "run"
 
-    def interrupted(items: Iterable, title: str, total: int | None = None) -> Iterator:
-        for item in items:
-            if title.startswith("stage") and item == 4:
-                os.kill(os.getpid(), number)
-            yield item
+    def at(step: int, number: signal.Signals) -> Track:
+        def interrupted(items: Iterable, title: str, total: int | None = None) -> Iterator:
+            for item in items:
+                if title.startswith("stage") and item == step:
+                    os.kill(os.getpid(), number)
+                yield item
 
-    shaken = tmp_path / "shaken"
-    with pytest.raises(RunStoppedError, match=rf"{number.name} after step 4; .* --resume"):
-        train(recipe, corpora, shaken, track=interrupted)
-    assert (shaken / "checkpoints" / "step-000005").is_dir()
-    train(recipe, corpora, shaken, resume=True)
-    calm = train(recipe, corpora, tmp_path / "calm")
-    weights = [(run / "model" / "weights.safetensors").read_bytes() for run in (calm, shaken)]
+        return interrupted
+
+    with pytest.raises(RunStoppedError, match=r"SIGTERM after step 2; .* resume with --resume"):
+        train(recipe, corpora, run, track=at(2, signal.SIGTERM))
+    assert (run / "checkpoints" / "step-000003").is_dir()  # three steps done: 0, 1 and 2
+    with pytest.raises(RunStoppedError, match="SIGINT after step 4"):
+        train(recipe, corpora, run, resume=True, track=at(4, signal.SIGINT))
+    train(recipe, corpora, run, resume=True)
+    weights = [(each / "model" / "weights.safetensors").read_bytes() for each in (calm, run)]
     assert weights[0] == weights[1]
 
 

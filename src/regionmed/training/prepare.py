@@ -15,7 +15,7 @@ from regionmed.model.region_clip import RegionClip
 from regionmed.progress import Track, silent
 from regionmed.training.draw import Drawer
 from regionmed.training.examples import Examples, check_feeds, gather
-from regionmed.training.stages import REGION_TERMS, ROI_TERMS, Recipe
+from regionmed.training.stages import REGION_TERMS, ROI_TERMS, Recipe, Stage
 from regionmed.training.state import new_state
 from regionmed.training.step import Learner
 from regionmed.training.texts import TextBank
@@ -46,6 +46,8 @@ def prepare(
     """The model before its first step, and all that is read once and kept."""
     torch.manual_seed(recipe.seed)
     model = RegionClip(recipe.model)
+    if any("stem" in _roots(stage) for stage in recipe.stages):
+        model.image_tower.stem_is_frozen = False  # what it gives cannot be kept
     pictures = [open_picture_cache(corpus, model.image_size, track) for corpus in corpora]
     distil = any("distil" in stage.losses for stage in recipe.stages)
     views = ViewCache(
@@ -102,9 +104,18 @@ def _check_parts(recipe: Recipe) -> None:
         lacking = set(stage.losses) & ROI_TERMS if not recipe.model.roi else set()
         if regions == "none":
             lacking |= set(stage.losses) & REGION_TERMS | {"roi"} & set(stage.trains)
+        if "stem" in _roots(stage) and regions in ("zoom", "alpha"):
+            raise RecipeError(
+                f"stage '{stage.name}' trains the stem, and regions='{regions}' stand on a frozen "
+                "one; take the stem out, or give the model regions='pooled'"
+            )
         if lacking:
             raise RecipeError(
                 f"stage '{stage.name}' asks for {', '.join(sorted(lacking))}, and the model has no "
                 f"part for it (regions='{regions}'); take these out or give the model its ROI "
                 "processor (regions='pooled' or 'zoom')"
             )
+
+
+def _roots(stage: Stage) -> set[str]:
+    return {part.partition(":")[0] for part in stage.trains}

@@ -182,6 +182,8 @@ class _Kept:
         for number, view in shown:  # a changed draw or mirror rule is another cache
             digest.update(repr((self._items[number].record.sha256, view)).encode())
         digest.update(f"{name} {model.config.image_tower} {model.config.detail}".encode())
+        if not model.image_tower.stem_is_frozen:
+            digest.update(b"pixels")
         return digest.hexdigest()[:16]
 
     @torch.inference_mode()

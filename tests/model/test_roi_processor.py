@@ -7,7 +7,7 @@ import torch
 
 from regionmed.model.config import ModelConfig
 from regionmed.model.roi_processor import RoiProcessor
-from regionmed.model.roi_zoom import Zoomed
+from regionmed.model.roi_zoom import CutOutReader, CutOuts
 
 SMALL = ModelConfig(pyramid_width=8, roi_width=16, embedding_dim=10, regions="zoom")
 
@@ -97,18 +97,30 @@ def test_without_the_place_switch_coordinates_do_not_enter(pictures):
     assert torch.allclose(read.regions_BRE[0, 0], read.regions_BRE[0, 1], atol=1e-5)
 
 
-def test_zoom_adds_nothing_at_the_start_and_later_only_to_the_regions_read_again(
+def test_cut_outs_add_nothing_at_the_start_and_later_only_to_the_regions_they_are_of(
     processor, pictures
 ):
     again = torch.zeros(2, 4, dtype=torch.bool)
     again[0, 1] = True
-    zoomed = Zoomed(torch.randn(2, 4, 4, 8, 8), again)
+    cutouts = CutOuts(torch.randn(2, 4, 4, 8, 8), again)
     pooled = processor(**pictures)
-    assert torch.equal(processor(**pictures, zoomed=zoomed).regions_BRE, pooled.regions_BRE)
+    assert torch.equal(processor(**pictures, cutouts=cutouts).regions_BRE, pooled.regions_BRE)
     with torch.no_grad():
-        processor.zoom.strength.fill_(0.5)
-    moved = (processor(**pictures, zoomed=zoomed).regions_BRE - pooled.regions_BRE).norm(dim=-1)
+        processor.detail.add.weight.normal_()
+    moved = (processor(**pictures, cutouts=cutouts).regions_BRE - pooled.regions_BRE).norm(dim=-1)
     assert (moved > 1e-3).tolist() == again.tolist()
+
+
+def test_a_cut_out_is_read_in_the_scale_it_was_fitted_to():
+    torch.manual_seed(0)
+    reader, maps = CutOutReader(4, 16).eval(), torch.randn(3, 4, 8, 8)
+    torch.nn.init.normal_(reader.add.weight)
+    rows = torch.ones(1, 3, dtype=torch.bool)
+    reader.fit(maps)
+    plain = reader(CutOuts(maps[None], rows))
+    scaled = 7 * maps + 5
+    reader.fit(scaled)
+    assert torch.allclose(reader(CutOuts(scaled[None], rows)), plain, atol=1e-4)
 
 
 def test_each_switch_takes_its_part_away(pictures):
@@ -117,5 +129,5 @@ def test_each_switch_takes_its_part_away(pictures):
         replace(SMALL, regions="pooled", context=False, gate=False), 3, 12, 10, 4
     ).eval()
     parts = {name for name, child in bare.named_children()}
-    assert not parts & {"zoom", "context", "tokens", "whole", "gate"}
+    assert not parts & {"context", "tokens", "whole", "gate"}
     assert torch.equal(bare(**pictures).gates_BR2, torch.ones(2, 4, 2))

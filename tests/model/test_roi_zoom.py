@@ -71,8 +71,8 @@ def test_cut_outs_of_a_window_are_those_of_the_whole_frame():
     whole = Window((0, 0, SIDE, SIDE), part.rows, WHOLE)
     assert part.cost < 0.3
     seen, everything = (look_again(frame, boxes, [w], stem) for w in (part, whole))
-    assert torch.allclose(seen.cutouts_BRCHW, everything.cutouts_BRCHW, atol=1e-5)
-    assert seen.zoomed_BR.all()
+    assert torch.allclose(seen.maps_BRCHW, everything.maps_BRCHW, atol=1e-5)
+    assert seen.rows_BR.all()
 
 
 def test_the_stems_share_is_what_a_counter_counts(untrained_model: RegionClip):

@@ -20,11 +20,13 @@ Floats = NDArray[np.float32]
 class Reading:
     """One batch of pictures after the image tower: encoded once, asked often.
 
+    fine_BCHW  the finest map as the tower gave it
     levels     pyramid levels fine to coarse, each (B, C, h, w); () for a plain CLIP
     pooled_BD  the tower's own feature
     images_BE  float32, rows of length 1
     """
 
+    fine_BCHW: Tensor
     levels: tuple[Tensor, ...]
     pooled_BD: Tensor
     images_BE: Tensor

@@ -29,7 +29,14 @@ from regionmed.model.given import Picture, Places, file_boxes, mask_cover, open_
 from regionmed.model.pyramid import Pyramid
 from regionmed.model.reading import Embedded, Floats, Reading
 from regionmed.model.roi_processor import RegionReading, RoiProcessor
-from regionmed.model.roi_zoom import Window, Zoomed, choose_window, look_again
+from regionmed.model.roi_zoom import (
+    CutOuts,
+    Window,
+    are_small,
+    choose_window,
+    cut_out_regions,
+    look_again,
+)
 from regionmed.model.tower import TowerReading
 from regionmed.model.towers import build_towers
 
@@ -104,7 +111,7 @@ class RegionClip(nn.Module):
         tower: TowerReading = self.image_tower.trunk(early)
         images_BE = F.normalize(self.image_projection(tower.pooled_BD), dim=-1)
         levels = self.pyramid(tower.levels) if self.config.roi else ()
-        return Reading(levels, tower.pooled_BD, images_BE)
+        return Reading(tower.levels[0], levels, tower.pooled_BD, images_BE)
 
     def read_regions(
         self,
@@ -112,12 +119,22 @@ class RegionClip(nn.Module):
         boxes_BR4: Tensor,
         present_BR: Tensor,
         cover_BRHW: Tensor | None = None,
-        zoomed: Zoomed | None = None,
+        zoomed: CutOuts | None = None,
     ) -> RegionReading:
-        """The regions of pictures already read (see RoiProcessor.forward)."""
+        """The regions of pictures already read (see RoiProcessor.forward).
+
+        zoomed  cut-outs of finer pixels; other small regions are cut out of the tower's finest map
+        """
         if boxes_BR4.shape[1] == 0:
             empty = boxes_BR4.new_zeros(len(boxes_BR4), 0, self.embedding_dim)
             return RegionReading(empty, empty[..., :2], reading.images_BE)
+        small_BR, cutouts = present_BR & are_small(boxes_BR4), None
+        if small_BR.any():
+            maps_BRCHW = cut_out_regions(reading.fine_BCHW, boxes_BR4)
+            if zoomed is not None:
+                finer_BR = zoomed.rows_BR[..., None, None, None]
+                maps_BRCHW = torch.where(finer_BR, zoomed.maps_BRCHW, maps_BRCHW)
+            cutouts = CutOuts(maps_BRCHW, small_BR)
         return self.roi_processor(
             reading.levels,
             reading.pooled_BD,
@@ -125,7 +142,7 @@ class RegionClip(nn.Module):
             boxes_BR4,
             present_BR,
             cover_BRHW,
-            zoomed,
+            cutouts,
         )
 
     def heat_logits(self, reading: Reading, texts_BNE: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ Read this first. One forward of the image tower has given a pyramid and the pict
 for every region
   1. pool     RoIAlign 3 x 3 of its box on each level, the mean around it (1.5x, 3x), and the mean
               over its mask (its box where there is none),
-  2. zoom     small regions are read once more from finer pixels (roi_zoom.py); what is found
-              there is added by a weight that starts at 0,
+  2. detail   small regions are read once more, cut out of the stem's map, of finer pixels where
+              the picture was zoomed (roi_zoom.py); adds nothing at the start,
   3. place    its coordinates enter the query,
   4. context  the query attends to the coarse map and the picture's own feature,
   5. gates    two numbers in 0..2 say how much detail and how much context enter (1 at the start),
   6. back     the regions move the picture's embedding by a weight that starts at 0.
-Places, context, gates and zoom have a switch each, so that a comparison can say what they bring.
+Places, context and gates have a switch each, so that a comparison can say what they bring.
 
 B images · R regions · C channels · H W rows, columns · Q query width · E embedding · K = 4 edges
 """
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from regionmed.model.config import ModelConfig
 from regionmed.model.roi_pool import masked_mean, roi_align, scaled_boxes
-from regionmed.model.roi_zoom import Zoomed, ZoomReader
+from regionmed.model.roi_zoom import CutOutReader, CutOuts
 
 BINS = 3  # RoIAlign bins a side
 AROUND = (1.5, 3.0)  # context is read at these multiples of the box
@@ -54,7 +54,7 @@ class RoiProcessor(nn.Module):
     def __init__(
         self, config: ModelConfig, levels: int, pooled_dim: int, embedding: int, fine_channels: int
     ) -> None:
-        """For a pyramid of `levels`; `fine_channels` of the stem's maps that zoom reads."""
+        """For a pyramid of `levels`; `fine_channels` of the maps that regions are cut out of."""
         super().__init__()
         width = config.roi_width
         self.place, self.around = config.coordinates, AROUND if config.context else ()
@@ -64,7 +64,7 @@ class RoiProcessor(nn.Module):
         self.read = nn.Sequential(
             nn.LayerNorm(reads), nn.Dropout(0.1), nn.Linear(reads, width), nn.GELU()
         )
-        self.zoom: Any = ZoomReader(fine_channels, width) if config.regions == "zoom" else None
+        self.detail = CutOutReader(fine_channels, width)
         self.coordinates = nn.Sequential(nn.Linear(7, 64), nn.GELU(), nn.Linear(64, width))
         self.query = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
         self.context: Any = None
@@ -88,7 +88,7 @@ class RoiProcessor(nn.Module):
         boxes_BR4: Float[Tensor, "B R K"],
         present_BR: Bool[Tensor, "B R"],
         cover_BRHW: Float[Tensor, "B R H W"] | None = None,
-        zoomed: Zoomed | None = None,
+        cutouts: CutOuts | None = None,
     ) -> RegionReading:
         """Read the regions of a batch.
 
@@ -98,11 +98,11 @@ class RoiProcessor(nn.Module):
         present_BR  False marks padding
         cover_BRHW  share of each finest cell that the region's mask covers; None: boxes only;
                     a region without a mask has zeros and is read by its box
-        zoomed      what was read again of small regions; None: nothing
+        cutouts     of small regions; None: there are none
         """
         detail_BRQ = self.read(self._pool(pyramid, boxes_BR4, cover_BRHW))
-        if zoomed is not None and self.zoom is not None:
-            detail_BRQ = detail_BRQ + self.zoom(zoomed)
+        if cutouts is not None:
+            detail_BRQ = detail_BRQ + self.detail(cutouts)
         query_BRQ = self.query(detail_BRQ + self._place(boxes_BR4))
         gates_BR2 = torch.ones_like(query_BRQ[..., :2])
         if self.gate is not None:

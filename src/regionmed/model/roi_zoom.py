@@ -1,9 +1,11 @@
-"""Adaptive zoom: small regions are read once more, from finer pixels, by the tower's stem alone.
+"""Adaptive zoom: small regions are read a second time, from finer pixels where there are any.
 
-At 224 px a blood cell is three cells of the finest map. The model frame holds `detail` times more
-pixels a side than the tower is shown, so the stem can read it again where small regions lie: one
-window a picture, around all that it can afford. Only the early, fine stages are run there; what
-they find is cut out per region, read by two small convolutions and added to the pooled read.
+At 224 px a blood cell is three cells of the finest map, and pooling keeps little of it. So a small
+region's surroundings are cut out of the stem's map and read by two small convolutions; that is
+added to the pooled read. With zoom the cut-out comes from finer pixels: the model frame holds
+`detail` times more pixels a side than the tower is shown, and the stem (the early, fine stages,
+nothing else) reads it again where small regions lie: one window a picture, around all that the
+budget affords.
 
 The rule. A region is small below `SMALL` of the frame's side. The window is the smallest that
 holds the small regions' cut-outs, with a margin; while it costs more than the budget, first the
@@ -97,15 +99,20 @@ def _dearest(boxes_R4: NDArray[np.float32], rows: NDArray[np.bool_]) -> int:
 
 
 @dataclass(frozen=True)
-class Zoomed:
-    """What was read again in a batch.
+class CutOuts:
+    """What the stem sees around regions of a batch.
 
-    cutouts_BRCHW  float32, the stem's maps around each region; zeros where not `zoomed`
-    zoomed_BR      bool: which regions were read again
+    maps_BRCHW  float32; of no meaning where not in `rows_BR`
+    rows_BR     bool: which regions were cut out
     """
 
-    cutouts_BRCHW: Tensor
-    zoomed_BR: Tensor
+    maps_BRCHW: Tensor
+    rows_BR: Tensor
+
+
+def are_small(boxes_BR4: Float[Tensor, "*B R K"]) -> Bool[Tensor, "*B R"]:
+    """Whether regions, in 0..1 of the frame, are small."""
+    return (boxes_BR4[..., 2:] - boxes_BR4[..., :2]).clamp(min=0).prod(-1).sqrt() < SMALL
 
 
 def cut_out_regions(
@@ -120,7 +127,7 @@ def look_again(
     boxes_BR4: Float[Tensor, "B R K"],
     windows: Sequence[Window | None],
     stem: Callable[[Tensor], Tensor],
-) -> Zoomed | None:
+) -> CutOuts | None:
     """Read every picture's window by the stem and cut its regions out; None where none has one.
 
     frames_BCHW  pictures in the model frame, 0..255
@@ -143,15 +150,20 @@ def look_again(
             cutouts = found_RCHW.new_zeros(*zoomed_BR.shape, *found_RCHW.shape[1:])
         cutouts[picture, numbers] = found_RCHW
         zoomed_BR[picture, numbers] = True
-    return None if cutouts is None else Zoomed(cutouts, zoomed_BR)
+    return None if cutouts is None else CutOuts(cutouts, zoomed_BR)
 
 
-class ZoomReader(nn.Module):
-    """A region's fine cut-out -> what it adds to the region's query; adds nothing at the start."""
+class CutOutReader(nn.Module):
+    """A small region's cut-out -> what it adds to the region's query; nothing at the start."""
+
+    mean_1C11: Tensor
+    std_1C11: Tensor
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         middle, last = 96, 128
+        self.register_buffer("mean_1C11", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std_1C11", torch.ones(1, channels, 1, 1))
         self.read = nn.Sequential(
             nn.Conv2d(channels, middle, 3, padding=1),
             nn.GroupNorm(8, middle),
@@ -161,14 +173,31 @@ class ZoomReader(nn.Module):
             nn.GELU(),
             nn.Flatten(),
             nn.Dropout(0.1),
-            nn.Linear(last * (CELLS // 2) ** 2, width),
         )
-        self.strength = nn.Parameter(torch.zeros(width))
+        self.add = nn.Linear(last * (CELLS // 2) ** 2, width)
+        for parameter in self.add.parameters():
+            nn.init.zeros_(parameter)
 
-    def forward(self, zoomed: Zoomed) -> Float[Tensor, "B R Q"]:
-        """Zeros for regions that were not read again."""
-        rows_BR: Bool[Tensor, "B R"] = zoomed.zoomed_BR
-        added_BRQ = zoomed.cutouts_BRCHW.new_zeros(*rows_BR.shape, len(self.strength))
+    def fit(self, maps_NCHW: Tensor) -> None:
+        """Take the scale of each channel from a sample of the stem's maps."""
+        self.mean_1C11.copy_(maps_NCHW.mean((0, 2, 3), keepdim=True))
+        self.std_1C11.copy_(maps_NCHW.std((0, 2, 3), keepdim=True).clamp(min=1e-6))
+
+    def forward(self, cutouts: CutOuts) -> Float[Tensor, "B R Q"]:
+        """Zeros for regions that were not cut out."""
+        rows_BR = cutouts.rows_BR
+        added_BRQ = cutouts.maps_BRCHW.new_zeros(*rows_BR.shape, self.add.out_features)
         if rows_BR.any():
-            added_BRQ[rows_BR] = self.read(zoomed.cutouts_BRCHW[rows_BR]) * self.strength
+            maps_NCHW = (cutouts.maps_BRCHW[rows_BR] - self.mean_1C11) / self.std_1C11
+            if self.training:
+                maps_NCHW = _turned(maps_NCHW)
+            added_BRQ[rows_BR] = self.add(self.read(maps_NCHW))
         return added_BRQ
+
+
+def _turned(maps_NCHW: Tensor) -> Tensor:
+    """Each cut-out mirrored along either axis or both, at random: it says nothing of place."""
+    for axis in (2, 3):
+        turn_N = torch.rand(len(maps_NCHW), device=maps_NCHW.device) < 0.5
+        maps_NCHW = torch.where(turn_N.view(-1, 1, 1, 1), maps_NCHW.flip(axis), maps_NCHW)
+    return maps_NCHW

@@ -1,7 +1,7 @@
 """What one step sees: pictures, views, regions and texts, drawn from (seed, step) alone.
 
 Nothing is remembered from step to step, so a resumed run draws what the undisturbed one would.
-Sets are drawn by the square root of their size, pictures of a set evenly, regions of a picture by
+Sets are drawn by the square root of pictures times labels, pictures of a set evenly, regions of a picture by
 the square root of their label's rarity.
 B pictures · R regions · Q texts a picture · M text columns
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
 from regionmed.geometry import Box, Placement
-from regionmed.model.roi_zoom import SMALL
+from regionmed.model.roi_zoom import are_small
 from regionmed.training.examples import Example, Examples, RegionExample
 from regionmed.training.views import ViewCache
 
@@ -77,6 +77,10 @@ class Drawer:
     ) -> None:
         self.examples, self.views, self.grid = examples, views, grid
         self.batch, self.regions, self.seed = batch, regions, seed
+        named: dict[str, set[int]] = {}
+        for item in examples.items:
+            named.setdefault(item.record.set, set()).update(r.label for r in item.regions)
+        self._labels_of_sets = {name: max(1, len(labels)) for name, labels in named.items()}
         self._captions = [i for i, item in enumerate(examples.items) if item.written]
 
     def step(
@@ -142,7 +146,8 @@ class Drawer:
         sets = [self.examples.items[row].record.set for row in usable]
         size_of = Counter(sets)
         if shares is None:
-            weight = np.array([size_of[name] ** -0.5 for name in sets])
+            labels = self._labels_of_sets
+            weight = np.array([(labels[name] / size_of[name]) ** 0.5 for name in sets])
         else:
             weight = np.array([shares[name] / size_of[name] for name in sets])
         size = min(self.batch, len(usable))
@@ -188,8 +193,7 @@ class Drawer:
     ) -> dict[str, Any]:
         if self.views.fine is None:
             return {}
-        sides_BR2 = boxes_BR4[..., 2:] - boxes_BR4[..., :2]
-        small_BR = present_BR & (sides_BR2.prod(-1).sqrt() < SMALL)
+        small_BR = present_BR & are_small(boxes_BR4)
         rows, pictures = [], []
         for b, (item, view) in enumerate(zip(picks, seen, strict=True)):
             row = self.views.fine_row(item, view)

@@ -21,6 +21,8 @@ from regionmed.training.step import Learner
 from regionmed.training.texts import TextBank
 from regionmed.training.views import ViewCache
 
+SCALED = 32  # pictures whose maps say how large their channels are
+
 
 @dataclass(frozen=True)
 class Ready:
@@ -55,10 +57,13 @@ def prepare(
     )
     features_ND = examples.bank.features(model, track)
     with torch.inference_mode():
-        early = views.early([(0, 0)])
+        some = range(0, len(examples.items), max(1, len(examples.items) // SCALED))
+        early = views.early([(item, 0) for item in some])
         early = early.float() if model.image_tower.stem_is_frozen else model.stem(early)
-        levels = model.read_early(early).levels
-        grid = levels[0].shape[-1] if levels else 1
+        reading = model.read_early(early)
+        grid = reading.levels[0].shape[-1] if reading.levels else 1
+        if recipe.model.roi:
+            model.roi_processor.detail.fit(reading.fine_BCHW)
     drawer = Drawer(
         examples, views, recipe.batch_size, recipe.regions_per_picture, recipe.seed, grid
     )

@@ -8,7 +8,7 @@ from torch import Tensor
 from regionmed.model.reading import Reading
 from regionmed.model.region_clip import RegionClip
 from regionmed.model.roi_processor import RegionReading
-from regionmed.model.roi_zoom import Zoomed, cut_out_regions
+from regionmed.model.roi_zoom import CutOuts, cut_out_regions
 from regionmed.training.draw import Step
 from regionmed.training.losses import (
     contrast,
@@ -90,7 +90,7 @@ class Terms:
         }
         return {name: every[name]() for name in names}
 
-    def _zoomed(self) -> Zoomed | None:
+    def _zoomed(self) -> CutOuts | None:
         step = self.step
         if step.fine_MCHW is None or step.zoomed_BR is None:
             return None
@@ -98,7 +98,7 @@ class Terms:
         found = cut_out_regions(_early(self.model, step.fine_MCHW), step.boxes_BR4[pictures])
         cutouts = found.new_zeros(*step.zoomed_BR.shape, *found.shape[2:])
         cutouts[pictures] = found
-        return Zoomed(cutouts, step.zoomed_BR)
+        return CutOuts(cutouts, step.zoomed_BR)
 
     def _distil(self) -> Tensor | None:
         step = self.step
@@ -107,6 +107,7 @@ class Terms:
         rows = list(step.window_pictures)
         reading = self.reading
         seen = Reading(
+            reading.fine_BCHW[rows],
             tuple(level[rows] for level in reading.levels),
             reading.pooled_BD[rows],
             reading.images_BE[rows],

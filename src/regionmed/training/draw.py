@@ -1,8 +1,8 @@
 """What one step sees: pictures, views, regions and texts, drawn from (seed, step) alone.
 
 Nothing is remembered from step to step, so a resumed run draws what the undisturbed one would.
-Sets are drawn by the square root of pictures times labels, pictures of a set evenly, regions of a picture by
-the square root of their label's rarity.
+Sets are drawn by the square root of pictures times labels, pictures of a set evenly, regions of
+a picture by the square root of their label's rarity.
 B pictures · R regions · Q texts a picture · M text columns
 """
 

@@ -49,15 +49,16 @@ def test_a_recipe_runs_to_its_end_on_shrunken_towers(
     if make is biomedclip:  # once with the other form of the global loss
         pairs = replace(stages[0], losses={"global-sigmoid": 1.0})
         few = replace(few, model=replace(few.model, sigmoid=True), stages=(pairs, *stages[1:]))
+    if make is vit_b16:  # its later stages are those of medtrinity
+        few = replace(few, stages=stages[:1])
     run = train(few, [corpus], tmp_path / "run")
     lines = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
-    assert [line["stage"] for line in lines] == ["global", "region", "joint"]
+    assert [line["stage"] for line in lines] == [stage.name for stage in few.stages]
     for line, stage in zip(lines, few.stages, strict=True):
         assert math.isfinite(line["loss"])
         assert line["gradient_norm"] > 0
         assert all(line[name] is None or math.isfinite(line[name]) for name in stage.losses)
-    assert sum(line[name] is not None for line in lines for name in ("region", "ground")
-               if name in line) == 4  # fmt: skip
+    assert all(line["region"] and line["ground"] for line in lines[1:])
     with safe_open(run / "model" / "weights.safetensors", "pt") as stored:
         names = list(stored.keys())
     texts = [name for name in names if name.startswith("text_tower.")]
@@ -65,4 +66,4 @@ def test_a_recipe_runs_to_its_end_on_shrunken_towers(
     assert bool(texts) == (make is vit_b16)
     of_towers = [name for name in names if name.startswith("image_tower.")]
     assert all(("lora_" in name) == (make is biomedclip) for name in of_towers)
-    assert regionmed.load(run).stage == "joint"
+    assert regionmed.load(run).stage == few.stages[-1].name

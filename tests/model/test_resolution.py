@@ -16,8 +16,7 @@ from regionmed.model.towers import build_towers
 # 96 and 128 are to 64 what 336 and 448 are to 224
 KINDS = [
     "open_clip vit", "open_clip convnext", "open_clip siglip", "biomedclip",
-    "transformers clip", "transformers siglip", "timm test_vit", "timm test_vit3",
-    "timm test_resnet",
+    "transformers clip", "transformers siglip", "timm test_vit", "timm test_resnet",
 ]  # fmt: skip
 
 

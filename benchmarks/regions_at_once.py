@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from regionmed.evaluation.compute import SIDES
 from regionmed.model.config import TINY
 from regionmed.model.region_clip import RegionClip
 
@@ -77,8 +78,9 @@ def measured(pooled: RegionClip, plain: RegionClip, size: int) -> Medians:
     small = generator.integers(0, 256, (max(COUNTS), 224, 224, 3), dtype=np.uint8)
     work: dict[str, Callable[[], object]] = {"picture": partial(plain.embed, pixels)}
     for count in COUNTS:
-        corner = generator.random((count, 2), dtype=np.float32) * 0.7
-        boxes = [np.concatenate((corner, corner + 0.2), axis=1)]
+        side = np.resize(np.array(SIDES, np.float32), count)[:, None]  # tiny to large in turn
+        corner = generator.random((count, 2), dtype=np.float32) * (1 - side)
+        boxes = [np.concatenate((corner, corner + side), axis=1)]
         work[f"pooled {count}"] = partial(pooled.embed, pixels, boxes)
         work[f"crops {count}"] = partial(plain.embed, pixels, boxes)
         if size != 224:

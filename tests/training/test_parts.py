@@ -19,7 +19,7 @@ from regionmed.training.stages import PARTS
 from regionmed.training.train import train
 
 
-def test_each_parameter_of_tiny_is_in_one_part_at_most_and_ours_in_one(
+def test_each_parameter_of_tiny_is_in_one_part_at_most(
     untrained_model: RegionClip,
 ) -> None:
     parts = {name: part_named(untrained_model, name) for name in PARTS}

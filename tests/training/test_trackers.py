@@ -28,7 +28,8 @@ def test_a_resumed_run_goes_on_in_the_same_curve(
     name: str, short, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(name)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # else mlflow wants a database
     monkeypatch.setenv("WANDB_MODE", "offline")
     for step in range(2):
         tracker = open_tracker(name, tmp_path, short())

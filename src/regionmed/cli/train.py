@@ -22,6 +22,9 @@ def command(
     log: Annotated[
         str | None, typer.Option(help="wandb or mlflow, beside the journal and TensorBoard")
     ] = None,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="under torchrun: split weights and moments (FSDP2)")
+    ] = False,
 ) -> None:
     """Train a model; a stopped run goes on with --resume as if nothing had happened."""
     from rich.console import Console
@@ -41,7 +44,9 @@ def command(
 
     plan = load_recipe(recipe)
     corpora = [open_corpus(folder) for folder in corpus]
-    run = train(plan, corpora, out, resume, bar, tell=tell, loader_workers=workers, log=log)
+    run = train(
+        plan, corpora, out, resume, bar, tell=tell, loader_workers=workers, log=log, shard=shard
+    )
     Console().print(
         f"{plan.steps} steps done; the model is {run}, its journal {run / 'journal.jsonl'}"
     )

@@ -129,7 +129,8 @@ class RegionClip(nn.Module):
             empty = boxes_BR4.new_zeros(len(boxes_BR4), 0, self.embedding_dim)
             return RegionReading(empty, empty[..., :2], reading.images_BE)
         small_BR, cutouts = present_BR & are_small(boxes_BR4), None
-        if small_BR.any():
+        # in training always: processes that share a batch must use the same weights
+        if self.training or small_BR.any():
             maps_BRCHW = cut_out_regions(reading.fine_BCHW, boxes_BR4)
             if zoomed is not None:
                 finer_BR = zoomed.rows_BR[..., None, None, None]

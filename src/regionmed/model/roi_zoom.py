@@ -187,7 +187,7 @@ class CutOutReader(nn.Module):
         """Zeros for regions that were not cut out."""
         rows_BR = cutouts.rows_BR
         added_BRQ = cutouts.maps_BRCHW.new_zeros(*rows_BR.shape, self.add.out_features)
-        if rows_BR.any():
+        if self.training or rows_BR.any():  # see RegionClip.read_regions
             maps_NCHW = (cutouts.maps_BRCHW[rows_BR] - self.mean_1C11) / self.std_1C11
             if self.training:
                 maps_NCHW = _turned(maps_NCHW)

@@ -17,16 +17,22 @@ from regionmed.corpus.shards import Corpus
 from regionmed.errors import RecipeError
 from regionmed.progress import Track, silent
 from regionmed.training.loader import draw_steps
+from regionmed.training.parallel import ALONE, Share
 from regionmed.training.prepare import check_recipe, heard_anew, prepare, resolved
 from regionmed.training.stages import Recipe
 from regionmed.training.state import RunState, put_tensors, tensors_of, write_folder
-from regionmed.training.step import NotFiniteError, Numbers, begin_stage, one_step
+from regionmed.training.step import NotFiniteError, Numbers, enter_stage, one_step
 
 STEP = "step.json"
 
 
 def keep_failed_step(
-    run: Path, state: RunState, made_from: dict[str, Any], stage: str, failure: NotFiniteError
+    run: Path,
+    state: RunState,
+    made_from: dict[str, Any],
+    stage: str,
+    failure: NotFiniteError,
+    share: Share = ALONE,
 ) -> RecipeError:
     """Write the folder, complete or not at all; returns the error that names it.
 
@@ -38,7 +44,9 @@ def keep_failed_step(
     numbers = {
         name: None if value is None else str(value) for name, value in failure.numbers.items()
     }
-    write_folder(folder, tensors_of(state), {STEP: {**told, "numbers": numbers, **made_from}})
+    tensors = tensors_of(state, share)
+    if share.leads:
+        write_folder(folder, tensors, {STEP: {**told, "numbers": numbers, **made_from}})
     return RecipeError(
         f"stage '{stage}', step {state.step}: {failure}; weights and draw are kept in {folder} "
         "(regionmed.training.capture.replay takes the step again); begin another run with a lower "
@@ -66,7 +74,7 @@ def replay(
     ready.learner.state.step = number
     learner = heard_anew(ready.learner, ready.examples.bank, track)
     stage, first = recipe.stage_at(number)
-    begin_stage(learner.model, stage)
+    learner = enter_stage(learner, stage)
     torch.manual_seed(recipe.chance(number))
     (step,) = draw_steps(ready.drawer, stage, range(number, number + 1))
     try:

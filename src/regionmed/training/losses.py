@@ -80,18 +80,17 @@ def twin_loss(
     return -F.log_softmax(logits, dim=1)[:, 0].mean()
 
 
-def ground_loss(
+def ground_losses(
     logits_BQHW: Float[Tensor, "B Q H W"],
     cover_BQHW: Float[Tensor, "B Q H W"],
     present_BQ: Bool[Tensor, "B Q"],
-) -> Float[Tensor, ""] | None:
+) -> Float[Tensor, " N"]:
     """Is the text's finding in this cell? Cross-entropy, inside and outside weighing the same.
 
     cover  share of each cell that the finding covers, 0..1; all zero for a text whose finding the
            picture does not have: then only the outside counts.
+    Returns one number a present text, in row order.
     """
-    if not present_BQ.any():
-        return None
     logits, cover = logits_BQHW[present_BQ].flatten(1), cover_BQHW[present_BQ].flatten(1)
     each = F.binary_cross_entropy_with_logits(logits, cover, reduction="none")
     inside = cover
@@ -99,7 +98,18 @@ def ground_loss(
     inside_mean = (each * inside).sum(1) / inside.sum(1).clamp(min=1e-6)
     outside_mean = (each * outside).sum(1) / outside.sum(1).clamp(min=1e-6)
     has = (cover.sum(1) > 0).float()
-    return ((has * inside_mean + outside_mean) / (1 + has)).mean()
+    return (has * inside_mean + outside_mean) / (1 + has)
+
+
+def ground_loss(
+    logits_BQHW: Float[Tensor, "B Q H W"],
+    cover_BQHW: Float[Tensor, "B Q H W"],
+    present_BQ: Bool[Tensor, "B Q"],
+) -> Float[Tensor, ""] | None:
+    """The mean of `ground_losses` over all present texts."""
+    if not present_BQ.any():
+        return None
+    return ground_losses(logits_BQHW, cover_BQHW, present_BQ).mean()
 
 
 def distil_loss(read_DE: Float[Tensor, "D E"], taught_DE: Float[Tensor, "D E"]) -> Tensor:

@@ -16,7 +16,7 @@ from regionmed.training.loader import draw_steps
 from regionmed.training.parts import part_named
 from regionmed.training.stages import Stage
 from regionmed.training.state import on_trial
-from regionmed.training.step import Learner, begin_stage, one_step
+from regionmed.training.step import Learner, enter_stage, one_step
 
 MEASURED = 2  # steps of each stage, after one that is not counted
 
@@ -77,8 +77,7 @@ def plan_run(learner: Learner, drawer: Drawer) -> Plan:
 def _seconds(learner: Learner, drawer: Drawer, stage: Stage, begin: int) -> float:
     numbers = range(begin, begin + 1 + MEASURED)
     with on_trial(learner.model, learner.state, learner.recipe) as state:
-        trial = replace(learner, state=state)
-        begin_stage(learner.model, stage)
+        trial = enter_stage(replace(learner, state=state), stage)
         for place, step in enumerate(draw_steps(drawer, stage, numbers)):
             one_step(trial, stage, place, step)
             if place == 0:

@@ -15,9 +15,10 @@ from regionmed.model.region_clip import RegionClip
 from regionmed.progress import Track, silent
 from regionmed.training.draw import Drawer
 from regionmed.training.examples import Examples, check_feeds, gather
+from regionmed.training.parallel import ALONE, Share
 from regionmed.training.stages import REGION_TERMS, ROI_TERMS, Recipe, Stage
 from regionmed.training.state import new_state
-from regionmed.training.step import Learner
+from regionmed.training.step import Judge, Learner
 from regionmed.training.texts import TextBank
 from regionmed.training.views import ViewCache
 
@@ -43,18 +44,27 @@ def check_recipe(recipe: Recipe, corpora: Sequence[Corpus]) -> Examples:
 
 
 def prepare(
-    recipe: Recipe, corpora: Sequence[Corpus], examples: Examples, track: Track = silent
+    recipe: Recipe,
+    corpora: Sequence[Corpus],
+    examples: Examples,
+    track: Track = silent,
+    share: Share = ALONE,
+    shard: bool = False,
 ) -> Ready:
-    """The model before its first step, and all that is read once and kept."""
+    """The model before its first step, and all that is read once and kept.
+
+    shard  split what moves over the processes
+    """
     torch.manual_seed(recipe.seed)
     model = RegionClip(recipe.model)
     if any("stem" in _roots(stage) for stage in recipe.stages):
         model.image_tower.stem_is_frozen = False  # what it gives cannot be kept
-    pictures = [open_picture_cache(corpus, model.image_size, track) for corpus in corpora]
     distil = any("distil" in stage.losses for stage in recipe.stages)
-    views = ViewCache(
-        examples, pictures, model, recipe.views, corpora[0].folder / "cache", track, distil
-    )
+    with share.lead_first():
+        pictures = [open_picture_cache(corpus, model.image_size, track) for corpus in corpora]
+        views = ViewCache(
+            examples, pictures, model, recipe.views, corpora[0].folder / "cache", track, distil
+        )
     features_ND = examples.bank.features(model, track)
     with torch.inference_mode():
         some = range(0, len(examples.items), max(1, len(examples.items) // SCALED))
@@ -67,9 +77,13 @@ def prepare(
     drawer = Drawer(
         examples, views, recipe.batch_size, recipe.regions_per_picture, recipe.seed, grid
     )
+    judge = Judge(model)
+    if shard:
+        _check_shard(recipe)
+        share.shard(judge, new_state(model, recipe).moving.values())
     state = new_state(model, recipe)
     texts = list(examples.bank.numbers)
-    learner = Learner(recipe, model, texts, features_ND, examples.vocabulary, state)
+    learner = Learner(recipe, model, texts, features_ND, examples.vocabulary, state, judge, share)
     return Ready(learner, drawer, examples)
 
 
@@ -124,3 +138,14 @@ def _check_parts(recipe: Recipe) -> None:
 
 def _roots(stage: Stage) -> set[str]:
     return {part.partition(":")[0] for part in stage.trains}
+
+
+def _check_shard(recipe: Recipe) -> None:
+    """RecipeError where a stage uses weights outside of the step's one forward."""
+    for stage in recipe.stages:
+        if "distil" in stage.losses or stage.trains_texts:
+            what = "has the loss 'distil'" if "distil" in stage.losses else "trains the text tower"
+            raise RecipeError(
+                f"stage '{stage.name}' {what}, for which every process needs all weights; train "
+                "without --shard, or take it out"
+            )

@@ -19,7 +19,7 @@ from regionmed.training.draw import Drawer, Step
 from regionmed.training.loader import draw_steps
 from regionmed.training.stages import Recipe, Stage
 from regionmed.training.state import on_trial
-from regionmed.training.step import Learner, Numbers, begin_stage, one_step
+from regionmed.training.step import Learner, Numbers, enter_stage, one_step
 
 LONG = 500  # steps; a shorter run shows what it learns before the gate has paid
 PAIRS = 64  # pictures with their texts and regions, or as many as there are
@@ -63,12 +63,11 @@ def sanity_gate(learner: Learner, drawer: Drawer) -> Sanity | None:
     started = time.perf_counter()
     learnt: dict[str, float] = {}
     with on_trial(learner.model, learner.state, learner.recipe) as state:
-        trial, number = replace(learner, state=state), 0
-        begin_stage(learner.model, stage)
+        trial, number = enter_stage(replace(learner, state=state), stage), 0
         while number < STEPS and min(learnt.values(), default=0.0) < LEARNT:
             shares: list[dict[str, float]] = []
             for step, bound in zip(batches, bounds, strict=True):
-                torch.manual_seed(number)
+                torch.manual_seed(learner.share.chance(number))
                 shares.append(_shares(one_step(trial, stage, number, step), bound))
                 number += 1
             learnt = {

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from regionmed.errors import RecipeError
 from regionmed.model.region_clip import RegionClip
+from regionmed.training.parallel import ALONE, Share, split_like, whole_tensor
 from regionmed.training.parts import TOWERS, parts_named
 from regionmed.training.stages import Recipe
 
@@ -80,16 +81,17 @@ def on_trial(model: RegionClip, state: RunState, recipe: Recipe) -> Iterator[Run
         model.train(training)
 
 
-def save_state(state: RunState, folder: Path) -> None:
+def save_state(state: RunState, folder: Path, share: Share = ALONE) -> None:
     """Write a checkpoint and point to it; the one before is removed afterwards.
 
     One that is there already is left: the same step has the same weights, and there is no moment
-    without a complete checkpoint.
+    without a complete checkpoint. All processes must call it; the first one writes.
     """
+    tensors = tensors_of(state, share)
     name = f"step-{state.step:06d}"
-    if _latest(folder).get("checkpoint") == name:
+    if not share.leads or _latest(folder).get("checkpoint") == name:
         return
-    write_folder(folder / name, tensors_of(state), {})
+    write_folder(folder / name, tensors, {})
     pointer = folder / f".{POINTER}.part"
     pointer.write_text(json.dumps({"checkpoint": name, "step": state.step}))
     to_disk(pointer)
@@ -110,14 +112,22 @@ def load_state(state: RunState, folder: Path) -> bool:
     return True
 
 
-def tensors_of(state: RunState) -> dict[str, Tensor]:
-    """Weights, averages and moments by name, as they are stored."""
+def tensors_of(state: RunState, share: Share = ALONE) -> dict[str, Tensor]:
+    """Weights, averages and moments by name, as they are stored.
+
+    Where they are split over processes all must ask together; none but the first one keeps them.
+    """
     tensors: dict[str, Tensor] = {f"weight.{name}": p for name, p in state.moving.items()}
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.items()}
     for name, parameter in state.moving.items():
         for key, value in state.optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
-    return {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+    kept = {}
+    for key, tensor in tensors.items():
+        whole = whole_tensor(tensor.detach())
+        if share.leads:
+            kept[key] = whole.contiguous()
+    return kept
 
 
 def put_tensors(state: RunState, folder: Path) -> None:
@@ -133,10 +143,10 @@ def put_tensors(state: RunState, folder: Path) -> None:
         raise RecipeError(f"{folder} is the state of another model than this recipe's")
     with torch.no_grad():
         for name, parameter in state.moving.items():
-            parameter.copy_(tensors[f"weight.{name}"])
-            state.average[name].copy_(tensors[f"average.{name}"])
+            parameter.copy_(split_like(tensors[f"weight.{name}"], parameter))
+            state.average[name].copy_(split_like(tensors[f"average.{name}"], parameter))
             moments = {
-                key: tensors[f"optimizer.{key}.{name}"]
+                key: split_like(tensors[f"optimizer.{key}.{name}"], parameter)
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"optimizer.{key}.{name}" in tensors
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from regionmed.errors import RecipeError
 from regionmed.model.region_clip import RegionClip
 from regionmed.training.draw import Step
 from regionmed.training.own_texts import live_features, own_texts
+from regionmed.training.parallel import ALONE, Share
 from regionmed.training.parts import parts_named
 from regionmed.training.stages import Recipe, Stage
 from regionmed.training.state import RunState
@@ -20,6 +21,7 @@ from regionmed.training.terms import Terms, teach
 WARM_UP = 30  # steps at the start of each stage, or a tenth of it if that is less
 CLIP = 1.0  # largest norm of the gradient
 Numbers = dict[str, float | None]  # of one step, as the journal has them
+Losses = dict[str, Tensor | None]  # by name; None where the batch holds nothing that feeds it
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Learner:
     texts       of the bank, by number
     features_ND what the text tower says of each; of a text tower that trains, only where it stood
     vocabulary  text numbers of all label phrases
+    judge       a Judge of the model; where processes share the steps, wrapped for the stage
     """
 
     recipe: Recipe
@@ -37,6 +40,20 @@ class Learner:
     features_ND: Tensor
     vocabulary: list[int]
     state: RunState
+    judge: nn.Module
+    share: Share = ALONE
+
+
+class Judge(nn.Module):
+    """`losses_of` as the forward of one module, for DDP and FSDP to wrap."""
+
+    def __init__(self, model: RegionClip) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, learner: Learner, stage: Stage, step: Step) -> Losses:
+        """The stage's terms on one batch."""
+        return losses_of(learner, stage, step)
 
 
 class NotFiniteError(RecipeError):
@@ -55,6 +72,12 @@ def begin_stage(model: RegionClip, stage: Stage) -> None:
         parameter.requires_grad_(True)
 
 
+def enter_stage(learner: Learner, stage: Stage) -> Learner:
+    """`begin_stage`, and the learner as it judges in this stage among the processes."""
+    begin_stage(learner.model, stage)
+    return replace(learner, judge=learner.share.join(learner.judge))
+
+
 def one_step(learner: Learner, stage: Stage, number: int, step: Step) -> Numbers:
     """Move the weights once; `number` counts from the stage's first step.
 
@@ -62,7 +85,7 @@ def one_step(learner: Learner, stage: Stage, number: int, step: Step) -> Numbers
     gradient before it was clipped, and what `global` would be for a model that knows nothing.
     NotFiniteError before anything has moved.
     """
-    losses = losses_of(learner, stage, step)
+    losses: Losses = learner.judge(learner, stage, step)
     fed = [stage.losses[name] * loss for name, loss in losses.items() if loss is not None]
     values = {name: None if loss is None else float(loss.detach()) for name, loss in losses.items()}
     numbers: Numbers = {"loss": None, **values, "gradient_norm": None}
@@ -78,7 +101,7 @@ def one_step(learner: Learner, stage: Stage, number: int, step: Step) -> Numbers
     return numbers
 
 
-def losses_of(learner: Learner, stage: Stage, step: Step) -> dict[str, Tensor | None]:
+def losses_of(learner: Learner, stage: Stage, step: Step) -> Losses:
     """The stage's terms on one batch, by name."""
     with torch.autocast("cpu", torch.bfloat16, enabled=learner.recipe.precision == "bf16"):
         features_ND, vocabulary = learner.features_ND, learner.vocabulary
@@ -88,8 +111,9 @@ def losses_of(learner: Learner, stage: Stage, step: Step) -> dict[str, Tensor | 
             features_ND = live_features(learner.model, [learner.texts[n] for n in numbers])
         taught_DE = None
         if "distil" in stage.losses:
-            taught_DE = teach(learner.model, step, learner.state.average)
-        terms = Terms(learner.model, features_ND, vocabulary, step, taught_DE)
+            here = learner.share.part(step)
+            taught_DE = teach(learner.model, here, learner.state.average)
+        terms = Terms(learner.model, features_ND, vocabulary, step, taught_DE, learner.share)
         return terms.compute(list(stage.losses))
 
 
@@ -102,12 +126,9 @@ def update(learner: Learner, stage: Stage, number: int, total: Tensor, numbers: 
         group["lr"] = shape * peak
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    moved = [p for p in state.moving.values() if p.grad is not None]
-    norm = nn.utils.clip_grad_norm_(moved, CLIP)
-    if not torch.isfinite(norm):
-        raise NotFiniteError(
-            "the gradient is not finite", {**numbers, "gradient_norm": float(norm)}
-        )
+    norm = learner.share.clip_gradients(state.moving.values(), CLIP)
+    if not math.isfinite(norm):
+        raise NotFiniteError("the gradient is not finite", {**numbers, "gradient_norm": norm})
     state.optimizer.step()
     with torch.no_grad():
         model.log_scale.clamp_(max=math.log(100))
@@ -116,7 +137,7 @@ def update(learner: Learner, stage: Stage, number: int, total: Tensor, numbers: 
         decay = min(learner.recipe.average, (1 + state.step) / (10 + state.step))
         for name, parameter in state.moving.items():
             state.average[name].lerp_(parameter, 1 - decay)
-    return float(norm)
+    return norm
 
 
 def _at_chance(step: Step) -> float | None:

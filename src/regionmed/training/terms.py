@@ -7,18 +7,18 @@ from torch import Tensor
 
 from regionmed.model.reading import Reading
 from regionmed.model.region_clip import RegionClip
-from regionmed.model.roi_processor import RegionReading
 from regionmed.model.roi_zoom import CutOuts, cut_out_regions
 from regionmed.training.draw import Step
 from regionmed.training.losses import (
     contrast,
     distil_loss,
-    ground_loss,
+    ground_losses,
     label_loss,
     sigmoid_contrast,
     twin_loss,
     two_way_contrast,
 )
+from regionmed.training.parallel import ALONE, Share
 
 
 @torch.no_grad()
@@ -46,7 +46,10 @@ def _early(model: RegionClip, kept_BCHW: Tensor) -> Tensor:
 
 
 class Terms:
-    """The terms of one step; `features_ND` are the cached outputs of the frozen text tower."""
+    """The terms of one step; `features_ND` are the cached outputs of the frozen text tower.
+
+    With several processes each reads its part of the step, `here`, and judges the vectors of all.
+    """
 
     def __init__(
         self,
@@ -55,31 +58,38 @@ class Terms:
         vocabulary: list[int],
         step: Step,
         taught_DE: Tensor | None = None,
+        share: Share = ALONE,
     ) -> None:
-        """Read the step's pictures and regions; `taught_DE` is what `teach` gave."""
-        self.model, self.step = model, step
+        """Read the step's pictures and regions; `taught_DE` is what `teach` gave for these."""
+        self.model, self.step, self.share = model, step, share
+        self.here = here = share.part(step)
         self.features_ND = features_ND
         self.vocabulary = vocabulary
         self.taught_DE = taught_DE
-        early = _early(model, step.early_BCHW)
+        early = _early(model, here.early_BCHW)
         self.reading: Reading = model.read_early(early)
-        way = model.config.regions
+        one_B = torch.ones(len(step.present_BR), dtype=torch.long)
+        self.images_BE = share.gather(self.reading.images_BE, one_B)
         if model.config.roi:
-            self.regions: RegionReading = model.read_regions(
-                self.reading, step.boxes_BR4, step.present_BR, step.cover_BRHW, self._zoomed()
+            read = model.read_regions(
+                self.reading, here.boxes_BR4, here.present_BR, here.cover_BRHW, self._zoomed()
             )
-            self.flat_RE = self.regions.regions_BRE[step.present_BR]
-        elif way == "crop" and step.crops_NCHW is not None:
-            self.flat_RE = model.read_early(_early(model, step.crops_NCHW)).images_BE
-        elif way == "alpha":
-            picture_R = step.present_BR.nonzero()[:, 0]
-            marked = model.alpha(early[picture_R], step.boxes_BR4[step.present_BR])
-            self.flat_RE = model.read_early(marked).images_BE
+            self.joined_BE = share.gather(read.images_BE, one_B)
+            regions_RE = read.regions_BRE[here.present_BR]
+        elif model.config.regions == "crop" and here.crops_NCHW is not None:
+            regions_RE = model.read_early(_early(model, here.crops_NCHW)).images_BE
+        elif model.config.regions == "alpha":
+            picture_R = here.present_BR.nonzero()[:, 0]
+            marked = model.alpha(early[picture_R], here.boxes_BR4[here.present_BR])
+            regions_RE = model.read_early(marked).images_BE
+        else:
+            return
+        self.flat_RE = share.gather(regions_RE, step.present_BR.sum(1))
 
     def compute(self, names: list[str]) -> dict[str, Tensor | None]:
         """Loss by name; None where the batch holds nothing that feeds it."""
         every = {
-            "global": lambda: self._pictures(self.reading.images_BE),
+            "global": lambda: self._pictures(self.images_BE),
             "global-sigmoid": self._pairs,
             "joined": self._joined,
             "region": self._region,
@@ -91,7 +101,7 @@ class Terms:
         return {name: every[name]() for name in names}
 
     def _zoomed(self) -> CutOuts | None:
-        step = self.step
+        step = self.here
         if step.fine_MCHW is None or step.zoomed_BR is None:
             return None
         pictures = list(step.fine_pictures)
@@ -101,7 +111,7 @@ class Terms:
         return CutOuts(cutouts, step.zoomed_BR)
 
     def _distil(self) -> Tensor | None:
-        step = self.step
+        step = self.here
         if self.taught_DE is None or step.window_boxes_D4 is None:
             return None
         rows = list(step.window_pictures)
@@ -115,7 +125,11 @@ class Terms:
         boxes_D14 = step.window_boxes_D4[:, None]
         present_D1 = torch.ones(len(rows), 1, dtype=torch.bool)
         read_DE = self.model.read_regions(seen, boxes_D14, present_D1).regions_BRE[:, 0]
-        return distil_loss(read_DE, self.taught_DE)
+        pictures = torch.tensor(self.step.window_pictures)
+        each_B = torch.bincount(pictures, minlength=len(self.step.present_BR))
+        return distil_loss(
+            self.share.gather(read_DE, each_B), self.share.gather(self.taught_DE, each_B)
+        )
 
     def _embed(self, numbers: list[int]) -> Tensor:
         return self.model.project_texts(self.features_ND[torch.tensor(numbers, dtype=torch.long)])
@@ -131,7 +145,7 @@ class Terms:
         step = self.step
         if not step.text_columns:
             return None
-        cosines = self.reading.images_BE @ self._embed(step.text_columns).T
+        cosines = self.images_BE @ self._embed(step.text_columns).T
         logits = self.model.sigmoid_log_scale.exp() * cosines + self.model.sigmoid_bias
         return sigmoid_contrast(logits, step.positive_BM)
 
@@ -140,9 +154,7 @@ class Terms:
         rows = step.present_BR.any(1)
         if not step.text_columns or not rows.any():
             return None
-        logits = (
-            self.model.log_scale.exp() * self.regions.images_BE @ self._embed(step.text_columns).T
-        )
+        logits = self.model.log_scale.exp() * self.joined_BE @ self._embed(step.text_columns).T
         return contrast(logits[rows], step.positive_BM[rows])
 
     def _region(self) -> Tensor | None:
@@ -170,7 +182,7 @@ class Terms:
             if text is not None and twins
         ]
         pairs += [
-            (self.reading.images_BE[row], text, twins)
+            (self.images_BE[row], text, twins)
             for row, (text, twins) in enumerate(
                 zip(step.picture_texts, step.picture_twins, strict=True)
             )
@@ -193,8 +205,11 @@ class Terms:
         return twin_loss(logits[:, 0], logits[:, 1:], present)
 
     def _ground(self) -> Tensor | None:
-        step = self.step
-        flat = self.model.project_texts(self.features_ND[step.queries_BQ.flatten()])
-        texts_BQE = flat.view(*step.queries_BQ.shape, -1)
+        here, present_BQ = self.here, self.step.query_present_BQ
+        if not present_BQ.any():
+            return None
+        flat = self.model.project_texts(self.features_ND[here.queries_BQ.flatten()])
+        texts_BQE = flat.view(*here.queries_BQ.shape, -1)
         logits = self.model.heat_logits(self.reading, texts_BQE)
-        return ground_loss(logits, step.query_cover_BQHW, step.query_present_BQ)
+        own_N = ground_losses(logits, here.query_cover_BQHW, here.query_present_BQ)
+        return self.share.gather(own_N, present_BQ.sum(1)).mean()

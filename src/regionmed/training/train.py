@@ -22,12 +22,13 @@ from regionmed.training.capture import keep_failed_step
 from regionmed.training.journal import Journal
 from regionmed.training.leaving import Leaving, signals_noted
 from regionmed.training.loader import draw_steps
+from regionmed.training.parallel import together, whole_model
 from regionmed.training.plan import Plan, Tell, plan_run
 from regionmed.training.prepare import Ready, check_recipe, heard_anew, prepare, resolved
 from regionmed.training.sanity import LONG, sanity_gate
 from regionmed.training.stages import Recipe, Stage
 from regionmed.training.state import load_state, save_state
-from regionmed.training.step import NotFiniteError, begin_stage, one_step
+from regionmed.training.step import NotFiniteError, enter_stage, one_step
 from regionmed.training.trackers import need_tracker, open_tracker
 
 
@@ -36,7 +37,7 @@ class _Run:
     ready: Ready
     corpora: Sequence[Corpus]
     out: Path
-    journal: Journal
+    journal: Journal | None  # of the process that leads
     leaving: Leaving
     loader_workers: int
     track: Track
@@ -57,6 +58,7 @@ def train(
     tell: Tell | None = None,
     loader_workers: int = 0,
     log: str | None = None,
+    shard: bool = False,
 ) -> Path:
     """Run the recipe on the training rows of the corpora; returns the run folder.
 
@@ -65,38 +67,57 @@ def train(
     tell            hears the plan before the first step, and remarks; without it none is measured
     loader_workers  processes that draw steps ahead; their number changes no result
     log             "wandb" or "mlflow" beside the journal
+    shard           split what moves over the processes that torchrun started (see parallel.py)
     RecipeError where a stage has a term that the rows cannot feed, where a long run cannot learn a
     few pictures by heart, or where a loss is no number; RunStoppedError after SIGTERM or SIGINT.
     """
     examples = check_recipe(recipe, corpora)
     need_tracker(log)
-    begun = _check_run(recipe, corpora, out, resume)
-    if begun and (out / "model" / "model.json").is_file():
-        return out
-    ready = prepare(recipe, corpora, examples, track)
+    with together() as share:
+        begun = _check_run(recipe, corpora, out, resume)
+        if begun and (out / "model" / "model.json").is_file():
+            return out
+        share.wait()  # until all have looked: from here on the first one writes
+        if not share.leads:
+            track, tell = silent, tell and _deaf
+        ready = prepare(recipe, corpora, examples, track, share, shard)
+        _ready_to_go(ready, out, tell)
+        if share.leads and not begun:
+            _begin_run(recipe, corpora, out)
+        journal = _journal(ready, out, log) if share.leads else None
+        try:
+            with signals_noted() as leaving:
+                run = _Run(
+                    ready, corpora, out, journal, leaving, loader_workers, track, tell or _deaf
+                )
+                first = 0
+                for stage in recipe.stages:
+                    _run_stage(run, stage, first)
+                    first += stage.steps
+        finally:
+            if journal:
+                journal.close()
+        _finish(ready, corpora, out)
+        share.wait()
+    return out
+
+
+def _ready_to_go(ready: Ready, out: Path, tell: Tell | None) -> None:
+    """The newest checkpoint, the plan, and for a long run the sanity gate."""
     learner = ready.learner
     load_state(learner.state, out / "checkpoints")
     if tell:
         tell(plan_run(learner, ready.drawer))
-    if learner.state.step == 0 and recipe.steps >= LONG:
+    if learner.state.step == 0 and learner.recipe.steps >= LONG:
         sanity = sanity_gate(learner, ready.drawer)
         if tell and sanity:
             tell(sanity.sentence)
-    if not begun:
-        _begin_run(recipe, corpora, out)
-    tracker = open_tracker(log, out, recipe) if log else None
-    journal = Journal(out, learner.state.step, tracker)
-    try:
-        with signals_noted() as leaving:
-            run = _Run(ready, corpora, out, journal, leaving, loader_workers, track, tell or _deaf)
-            first = 0
-            for stage in recipe.stages:
-                _run_stage(run, stage, first)
-                first += stage.steps
-    finally:
-        journal.close()
-    _finish(ready, corpora, out)
-    return out
+
+
+def _journal(ready: Ready, out: Path, log: str | None) -> Journal:
+    learner = ready.learner
+    tracker = open_tracker(log, out, learner.recipe) if log else None
+    return Journal(out, learner.state.step, tracker)
 
 
 def _run_stage(run: _Run, stage: Stage, first: int) -> None:
@@ -107,30 +128,35 @@ def _run_stage(run: _Run, stage: Stage, first: int) -> None:
     if begin >= end:
         return
     learner = heard_anew(learner, run.ready.examples.bank, run.track)
-    begin_stage(learner.model, stage)
+    learner = enter_stage(learner, stage)
     numbers = range(begin, end)
     steps = draw_steps(run.ready.drawer, stage, numbers, run.loader_workers)
     for number in run.track(numbers, f"stage {stage.name}"):
         started = time.monotonic()
-        torch.manual_seed(recipe.chance(number))
+        torch.manual_seed(learner.share.chance(recipe.chance(number)))
         step = next(steps)
         try:
             line = one_step(learner, stage, number - first, step)
         except NotFiniteError as failure:
             made_from = resolved(recipe, run.corpora)
-            raise keep_failed_step(run.out, state, made_from, stage.name, failure) from failure
+            raise keep_failed_step(
+                run.out, state, made_from, stage.name, failure, learner.share
+            ) from failure
         state.step = number + 1
         line["seconds"] = time.monotonic() - started
-        warning = run.journal.write(number, stage.name, line)
-        if warning:
-            run.tell(warning)
-        if state.step % recipe.checkpoint_every == 0 or state.step == end or run.leaving.signal:
-            run.journal.to_disk()
-            save_state(state, run.checkpoints)
-        if run.leaving.signal:
+        if run.journal:
+            warning = run.journal.write(number, stage.name, line)
+            if warning:
+                run.tell(warning)
+        leaves = learner.share.any(bool(run.leaving.signal))
+        if state.step % recipe.checkpoint_every == 0 or state.step == end or leaves:
+            if run.journal:
+                run.journal.to_disk()
+            save_state(state, run.checkpoints, learner.share)
+        if leaves:
+            heard = run.leaving.signal or "a signal to another process"
             raise RunStoppedError(
-                f"{run.leaving.signal} after step {number}; all is saved in {run.out}: resume with "
-                "--resume"
+                f"{heard} after step {number}; all is saved in {run.out}: resume with --resume"
             )
 
 
@@ -171,6 +197,9 @@ def _finish(ready: Ready, corpora: Sequence[Corpus], out: Path) -> None:
         with torch.no_grad():
             for name, parameter in state.moving.items():
                 parameter.copy_(state.average[name])
+    model = whole_model(model)
+    if not ready.learner.share.leads:
+        return
     model.eval()
     model.stage = recipe.stages[-1].name
     model.phrases = ready.examples.sentences()

@@ -149,22 +149,25 @@ def _without_copies(model: Scored, part: Part, train: Rows, track: Track) -> Par
     return drop_neighbours(part, train, asked, model.training_pictures)
 
 
-def _shown(model: Subject, part: Part, asked: Asked | None, regions: bool, track: Track) -> _Seen:
-    """regions  whether they are read where none of them is asked for its label"""
+def _shown(
+    model: Subject, part: Part, asked: Asked | None, wanted: frozenset[str], track: Track
+) -> _Seen:
     pictures = part.pictures(model.image_size, track)
-    pairs = zip(pictures.pixels_NHWC, pictures.placements, strict=True)
-    blanks = np.stack([grey_picture(*pair) for pair in pairs])
-    blank_NE = encode(model, blanks, title=f"{part.name}: blank pictures", track=track).images_NE
+    blank_NE = None
+    if wanted & _BESIDE_BLANK_PICTURES:
+        pairs = zip(pictures.pixels_NHWC, pictures.placements, strict=True)
+        blanks, title = np.stack([grey_picture(*pair) for pair in pairs]), f"{part.name}: blank"
+        blank_NE = encode(model, blanks, title=title, track=track).images_NE
     if asked is not None:
         views = view_regions(model, part, pictures, asked.places, asked.truth_R, track)
         given_RE = views.by_boxes["given"]
         test = Rows(part.records, views.images_NE, given_RE, asked.places)
         return _Seen(pictures, views, test, blank_NE)
+    title, regions = f"{part.name}: pictures", "probes" in wanted  # which ask every region
     boxes = [
         boxes_to_unit([region.box for region in record.regions], placement)
         for record, placement in zip(part.records, pictures.placements, strict=True)
     ]
-    title, regions = f"{part.name}: pictures", "probes" in wanted  # which ask every region
     encoded = encode(model, pictures.pixels_NHWC, boxes if regions else None, title, track)
     places = every_place(part.records) if regions else ()
     test = Rows(part.records, encoded.images_NE, encoded.regions_RE, places)

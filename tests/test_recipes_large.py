@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +17,16 @@ from regionmed.corpus.shards import Corpus
 from regionmed.recipes_large import biomedclip, medtrinity, vit_b16
 from regionmed.training.train import train
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "large_recipes.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "large_towers.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    """The script that estimates what the recipes need, for its shrunken towers."""
-    spec = importlib.util.spec_from_file_location("large_recipes", SCRIPT)
+    """The shrunken towers and painted smears of the script that estimates what the recipes need."""
+    spec = importlib.util.spec_from_file_location("large_towers", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 

@@ -48,7 +48,7 @@ JOINT = replace(
 def biomedclip() -> Recipe:
     """BiomedCLIP base learns to read regions: adapters of rank 16, 1,024 pictures a step, bf16.
 
-    Its own weights stay as published and are not stored again; a run's folder holds some 20 MB.
+    Its own weights stay as published and are not stored again; the adapters are 20 MB.
     """
     return Recipe(
         name="biomedclip",

@@ -318,7 +318,8 @@ def test_a_file_in_the_place_of_an_arm_is_said_before_any_work(
 def test_the_same_weights_under_two_names_are_refused(
     squares: Corpus, models: dict[str, RegionClip], tmp_path: Path
 ) -> None:
-    plan = Plan((squares.folder,), "test", {"a": given("a", "one"), "b": given("b", "copy")}, "a")
+    arms = {"a": given("a", "one"), "b": given("b", "copy")}
+    plan = Plan((squares.folder,), "test", arms, "a", ("regions",))
     twice = {"one": models["one"], "copy": models["one"]}
     with pytest.raises(UsageError, match=r"one and copy \(arm 'b'\) are the same weights"):
         compare(plan, [squares], tmp_path, twice.__getitem__)

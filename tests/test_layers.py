@@ -27,6 +27,7 @@ LAYERS = [
     "batches",
     "model",
     "training",
+    "recipes_large",
     "recipes",
     "evaluation search",
     "serve",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from regionmed import recipes_large
 from regionmed.errors import RecipeError
 from regionmed.model.config import TINY
 from regionmed.training.stages import Recipe, Stage
@@ -46,7 +47,7 @@ MAIN, ABLATION = 700, 350  # steps of an arm of the comparison
 
 def tiny() -> Recipe:
     """`regionmed train tiny --corpus DIR --out RUN`: three stages, 1,400 steps of 32 pictures."""
-    return Recipe(name="tiny", model=TINY, stages=(GLOBAL, REGION, JOINT), regions_per_picture=8)
+    return Recipe(name="tiny", model=TINY, stages=(GLOBAL, REGION, JOINT))
 
 
 def plain() -> Recipe:
@@ -79,7 +80,9 @@ def _arm(name: str, steps: int = MAIN, without: tuple[str, ...] = (), **model: A
         replace(stage, losses={k: v for k, v in stage.losses.items() if k not in without})
         for stage in _shortened(tiny().stages, steps)
     )
-    return replace(tiny(), name=name, model=replace(TINY, **model), stages=stages)
+    return replace(
+        tiny(), name=name, model=replace(TINY, **model), stages=stages, regions_per_picture=8
+    )
 
 
 def global_() -> Recipe:
@@ -174,6 +177,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         no_gate,
         no_ground,
         no_distil,
+        recipes_large.biomedclip,
+        recipes_large.vit_b16,
+        recipes_large.medtrinity,
     )
 }
 

@@ -98,7 +98,9 @@ def test_the_door_and_the_harness_read_the_same_region(
     pixels, placement = place_picture(picture, untrained_model.image_size)
     x0, y0, x1, y1 = 8.0, 4.0, 40.0, 36.0
     unit = np.array([[x0, y0, x1, y1]]) * placement.x_scale
-    unit = (unit + np.array([0, placement.y_shift, 0, placement.y_shift])) / untrained_model.image_size
+    unit = (
+        unit + np.array([0, placement.y_shift, 0, placement.y_shift])
+    ) / untrained_model.image_size
     inside = untrained_model.embed(pixels[None], [unit.astype(np.float32)])
     door = untrained_model.encode_regions(picture, np.array([[x0, y0, x1, y1]]))
     assert np.abs(door - inside.regions[0]).max() < 1e-5

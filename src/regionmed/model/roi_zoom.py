@@ -196,8 +196,8 @@ class CutOutReader(nn.Module):
 
 
 def _turned(maps_NCHW: Tensor) -> Tensor:
-    """Each cut-out mirrored along either axis or both, at random: it says nothing of place."""
-    for axis in (2, 3):
-        turn_N = torch.rand(len(maps_NCHW), device=maps_NCHW.device) < 0.5
-        maps_NCHW = torch.where(turn_N.view(-1, 1, 1, 1), maps_NCHW.flip(axis), maps_NCHW)
+    """Each cut-out mirrored along rows, columns or diagonal at random: it says nothing of place."""
+    for turned in (lambda maps: maps.flip(2), lambda maps: maps.flip(3), lambda maps: maps.mT):
+        chosen_N = torch.rand(len(maps_NCHW), device=maps_NCHW.device) < 0.5
+        maps_NCHW = torch.where(chosen_N.view(-1, 1, 1, 1), turned(maps_NCHW), maps_NCHW)
     return maps_NCHW

@@ -127,6 +127,7 @@ def test_statement_and_denial_share_one_form(text: str, true: str, false: str, w
         "CT without contrast.",
         "Image obtained without and with contrast.",
         "There is no evidence of",
+        "No metastases were seen in the liver.",
         "Mass in the liver.",
     ],
 )

@@ -27,7 +27,8 @@ _END = re.compile(r"(?<=[.;!?])\s+|\s*\n+\s*")
 _DOUBT = re.compile(
     r"\b(may|might|could|can|cannot|would|possib\w+|probab\w+|likely|suspicio\w+|suspect\w*"
     r"|suggest\w*|question\w*|versus|vs|if|unless|rul(e|es|ed|ing) out|exclu\w+|appear\w*|seem\w*"
-    r"|history|differential|concern\w*|equivocal|unclear|prior|previous\w*|than|status post)\b|\?",
+    r"|history|differential|concern\w*|equivocal|unclear|arguabl\w+|prior|previous\w*"
+    r"|than|status post)\b|\?",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
@@ -77,6 +78,7 @@ _NEW = (  # opens what a sentence tells as new
     r"(?:an?|multiple|several|numerous|extensive|diffuse|mild|moderate|severe|marked|focal|large"
     r"|small|some|increased|decreased|abnormal|subtle|significant)"
 )
+_IS = r"(?:is|are|was|were)"
 _SEEN = (
     r"(?:seen|present|noted|identified|visible|visualized|evident|demonstrated|appreciated"
     r"|detected)"
@@ -94,7 +96,7 @@ _STATED = (  # pattern, and what is said in its place; {word} is presence or abs
 _DENIED = (
     (rf"There (?:is|are) no {_SIGNS}(?P<told>[^,;]+)", "{word} of {told}"),
     (
-        rf"No {_SIGNS}(?P<told>[^,;]+?)(?: (?:(?:is|are|was|were) )?(?:\w+ly )?{_SEEN})?\.?",
+        rf"No {_SIGNS}(?P<told>(?:(?!\b{_IS}\b)[^,;])+?)(?: (?:{_IS} )?(?:\w+ly )?{_SEEN})?\.?",
         "{word} of {told}",
     ),
     (

@@ -76,10 +76,14 @@ class Probes:
         ]
 
     def within(self, stratum: str) -> Probes | None:
-        """The pairs of a stratum, "all" of them or a name; None where they say nothing."""
+        """The pairs of a stratum, "all" of them or a name; None where they say nothing.
+
+        What counts are regions or pictures: one region asked in six forms is still one.
+        """
         strata = self.strata
         rows = [row for row, names in enumerate(strata) if stratum == "all" or stratum in names]
-        if len(rows) < LEAST_IN_STRATUM:
+        places = {(self.pairs[row].row, self.pairs[row].region) for row in rows}
+        if len(places) < LEAST_IN_STRATUM:
             return None
         return replace(
             self,

@@ -13,7 +13,7 @@ there; `gather` hands it that part times the number of processes, and the mean o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,7 +23,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -63,7 +65,7 @@ class Share:
             return own
         ends = [Share(rank, self.processes).rows(len(each_B)) for rank in range(self.processes)]
         counts = [int(each_B[rows].sum()) for rows in ends]
-        gathered: Tensor = _Gather.apply(own, counts, self.rank)  # type: ignore[no-untyped-call]
+        gathered: Tensor = _Gather.apply(own, counts, self.rank)
         return gathered
 
     def part(self, step: Step) -> Step:
@@ -146,7 +148,7 @@ class Share:
             if isinstance(part, FSDPModule):
                 part.set_force_sum_reduction_for_comms(True)  # gloo knows no mean
 
-    def join(self, module: nn.Module) -> Callable[..., Any]:
+    def join(self, module: nn.Module) -> nn.Module:
         """The module as it is to be called in a stage, so that its gradients become the mean.
 
         To be asked anew when other parameters move.
@@ -190,13 +192,14 @@ def together(patience: timedelta = PATIENCE) -> Iterator[Share]:
         yield ALONE
         return
     try:
-        store, rank, processes = next(dist.rendezvous("env://", timeout=patience))
+        store, rank, processes = next(rendezvous("env://", timeout=patience))
         # torchrun may keep its store over a restart: addresses of dead processes must not be found
-        store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         dist.init_process_group(
             "gloo", store=store, rank=rank, world_size=processes, timeout=patience
         )
         waiting = dist.new_group(backend="gloo", timeout=LONG_PATIENCE)
+        assert not isinstance(waiting, int)  # it is one for those left out of a group
         yield Share(rank, processes, waiting)
         dist.destroy_process_group()
     except RuntimeError as error:
@@ -246,11 +249,11 @@ class _Gather(torch.autograd.Function):
         return torch.cat([rows[:count] for rows, count in zip(every, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient[ctx.own] * ctx.processes, None, None
 
 
-def _norm(parameters: list[nn.Parameter]) -> Tensor:
+def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
     return whole_tensor(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 

@@ -76,8 +76,9 @@ def compare(
         for run in chosen:
             finish(shop, run)
     finished = {run.name: result for run in plan.in_turn() if (result := shop.result(run))}
-    for name, result in finished.items() if results else ():
-        write_result(results, name, result)
+    if results:
+        for name, result in finished.items():
+            write_result(results, name, result)
     missing = tuple(run.name for run in plan.in_turn() if run.name not in finished)
     return Compared(_make_table(shop, finished, missing), missing)
 

@@ -109,7 +109,8 @@ def test_the_page_on_other_models_runs_as_it_is_printed(
     squares: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a reader of three mean colours in place of a model."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    (code,) = [block for block in blocks if "encode_pictures" in block]
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora" / "films").symlink_to(squares.folder)
     monkeypatch.chdir(tmp_path)

@@ -171,8 +171,8 @@ def test_a_step_is_drawn_from_its_number_alone(smears: Path, tmp_path: Path) -> 
 
     corpus = regionmed.open_corpus(smears)
     examples, model = gather([corpus]), RegionClip(TINY)
-    pictures = [open_picture_cache(corpus, 224)]
-    views = ViewCache(examples, pictures, model, 2, 0, tmp_path)
+    pictures = [open_picture_cache(corpus, model.image_size)]
+    views = ViewCache(examples, pictures, model, 2, tmp_path)
     drawers = [Drawer(examples, views, 4, 3, 0, 28) for _ in range(2)]
     for other in range(3):
         drawers[1].step(other, True, True)
@@ -192,6 +192,6 @@ def test_a_plain_clip_is_trained_without_regions_and_refuses_region_terms(
     model = regionmed.load(train(recipe, [regionmed.open_corpus(smears)], tmp_path / "run"))
     assert not model.config.roi
     greedy = replace(stage, losses={"global": 1.0, "region": 1.0})
-    with pytest.raises(RecipeError, match=r"asks for region, and the model has no ROI"):
+    with pytest.raises(RecipeError, match=r"asks for region, and the model has no part"):
         train(replace(recipe, stages=(greedy,)), [regionmed.open_corpus(smears)], tmp_path / "no")
     assert not (tmp_path / "no").exists()

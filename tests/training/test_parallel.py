@@ -39,8 +39,8 @@ from regionmed.training.state import load_state, new_state, save_state
 from regionmed.training.step import Judge, Learner, Numbers, enter_stage, one_step
 from regionmed.training.train import train
 
-STEPS, SAVED = 4, 2  # steps taken; a checkpoint of two processes is kept after this many
-PATIENCE = 3  # seconds for a process that stands still
+STEPS, SAVED = 3, 1  # steps taken; a checkpoint of two processes is kept after this many
+PATIENCE = 10  # seconds for a process that stands still
 KILLED = (3, 5)  # steps at which a process is killed: at the first start, after the restart
 RECIPES = """
 from dataclasses import replace
@@ -48,7 +48,9 @@ from regionmed.recipes import GLOBAL, JOINT, tiny
 
 def pair():
     model = replace(tiny().model, regions="zoom", detail=2)
-    return replace(tiny(), name="pair", model=model, stages=(JOINT,), batch_size=4, views=1)
+    # at the full rates Adam makes of each rounding 1e-5 within a few steps
+    gentle = replace(JOINT, learning_rate=JOINT.learning_rate / 10, trunk_rate=2e-5)
+    return replace(tiny(), name="pair", model=model, stages=(gentle,), batch_size=4, views=1)
 
 def plain_pair():
     model, stages = replace(tiny().model, regions="none"), (replace(GLOBAL, steps=7),)
@@ -116,8 +118,9 @@ def test_gradients_of_several_processes_are_those_of_one(
     # both are clipped to length 1, by a norm that is summed in another order
     norms = [lines_of(learnt, kind, count)[0]["gradient_norm"] for count in (1, processes)]
     assert norms[1] == pytest.approx(norms[0], rel=2e-5)
+    one, several = length(alone), length(shared)
     for name, gradient in alone.items():
-        assert (shared[name] / length(shared) - gradient / length(alone)).norm() < 1e-6, name
+        assert (shared[name] / several - gradient / one).norm() < 1e-6, name
 
 
 def length(gradients: dict[str, torch.Tensor]) -> torch.Tensor:

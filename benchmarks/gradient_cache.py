@@ -59,15 +59,15 @@ def loss_of(model: RegionClip, features_ND: Tensor, parts: list[Vectors]) -> Ten
 
 
 def step(model: RegionClip, pictures: int, part: int) -> float:
-    """One gradient, in parts or (part = 0) at once; returns the seconds it took."""
+    """One gradient, in parts or (part = 0) at once; returns the seconds that the processor worked."""
     early_BCHW, features_ND = inputs(model, pictures)
-    started = time.perf_counter()
+    started = time.process_time()
     judge = partial(loss_of, model, features_ND)
     if part:
         cached_backward([partial(read, model, few) for few in early_BCHW.split(part)], judge)
     else:
         judge([read(model, early_BCHW)]).backward()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def gradients(model: RegionClip) -> Tensor:
@@ -105,7 +105,7 @@ def error(model: RegionClip) -> float:
     found = float((gradients(model) - whole).norm() / whole.norm())
     print(
         f"{COMPARED} pictures in parts of {PART}: relative error of the gradient {found:.1e}; "
-        f"{in_parts / at_once:.2f} times the time of one batch"
+        f"{in_parts / at_once:.2f} times the work of one batch"
     )
     return found
 

@@ -65,13 +65,14 @@ def kill_runs(folder: Path, chance: random.Random) -> None:
         raise SystemExit("the undisturbed run failed")
     kills = inside = 0
     while kills < RUN_KILLS:
+        begun = time.time()
         process = train(recipe, corpus, shaken, workers=2 * (kills // 2 % 2))
-        if not wait_for(process, shaken, writing=kills % 2 == 1, chance=chance):
+        if not wait_for(process, shaken, begun, kills % 2 == 1, chance):
             raise SystemExit(f"the run ended after {kills} kills; raise STEPS")
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         kills += 1
-        inside += bool(list((shaken / "checkpoints").glob(".*.part")))
+        inside += left_unfinished(shaken, begun)
     if os.waitpid(train(recipe, corpus, shaken, workers=2), 0)[1]:
         raise SystemExit("the last start failed")
     weights = [(run / "model" / "weights.safetensors").read_bytes() for run in (calm, shaken)]
@@ -143,19 +144,30 @@ def train(recipe: Path, corpus: Path, run: Path, workers: int) -> int:
         os._exit(status)
 
 
-def wait_for(process: int, run: Path, writing: bool, chance: random.Random) -> bool:
+def wait_for(process: int, run: Path, begun: float, writing: bool, chance: random.Random) -> bool:
     """Until the run is some steps on, or writes a checkpoint; False where it ended before."""
-    journal, begun = run / "journal.jsonl", time.time()
+    journal = run / "journal.jsonl"
     goal = saved_step(run) + chance.randint(1, 2 * EVERY)
     while os.waitpid(process, os.WNOHANG)[0] == 0:
         fresh = journal.exists() and journal.stat().st_mtime > begun
-        if writing and fresh and list((run / "checkpoints").glob(".step-*.part")):
+        if writing and left_unfinished(run, begun):
             time.sleep(chance.uniform(0, 0.05))
             return True
         if not writing and fresh and len(lines(run)) >= goal:
             time.sleep(chance.uniform(0, 0.3))
             return True
         time.sleep(0.002 if writing else 0.05)
+    return False
+
+
+def left_unfinished(run: Path, begun: float) -> bool:
+    """Whether a checkpoint stands half-written that was begun after that time."""
+    for part in (run / "checkpoints").glob(".step-*.part"):
+        try:
+            if part.stat().st_mtime > begun:
+                return True
+        except FileNotFoundError:  # it was finished in this moment
+            continue
     return False
 
 
@@ -185,20 +197,20 @@ def kill_writes(folder: Path, chance: random.Random) -> None:
     state = state_of_tiny()
     kills = inside = last = 0
     while inside < WRITE_KILLS:
-        writer = os.fork()
+        begun, writer = time.time(), os.fork()
         if writer == 0:
             try:
                 write_for_ever(checkpoints, last)
             finally:
                 os._exit(1)
         goal = last + chance.randint(0, 2)  # whole checkpoints before the one it dies in
-        while saved_step(folder) < goal or not list(checkpoints.glob(".*.part")):
+        while saved_step(folder) < goal or not left_unfinished(folder, begun):
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.1))
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         kills += 1
-        inside += bool(list(checkpoints.glob(".*.part")))
+        inside += left_unfinished(folder, begun)
         if load_state(state, checkpoints):  # an unreadable one ends the script here
             if state.step < last:
                 raise SystemExit(f"after kill {kills} the newest checkpoint is an older one")

@@ -59,7 +59,7 @@ def loss_of(model: RegionClip, features_ND: Tensor, parts: list[Vectors]) -> Ten
 
 
 def step(model: RegionClip, pictures: int, part: int) -> float:
-    """One gradient, in parts or (part = 0) at once; returns the seconds that the processor worked."""
+    """One gradient, in parts or (part = 0) at once; returns the seconds of processor."""
     early_BCHW, features_ND = inputs(model, pictures)
     started = time.process_time()
     judge = partial(loss_of, model, features_ND)

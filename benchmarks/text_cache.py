@@ -6,7 +6,7 @@ MiniLM read, without gradients, for the texts that the step asks for. A step ask
 of other pictures as negatives too, which the cache gives for nothing; a third kind of step goes
 without them. Timed in turn; medians over rounds of the ratio to the cached step, of the seconds
 that the processor worked and of the clock. Without a corpus the pictures of `regionmed demo` are
-built. Fails where the cache brings less than a fifth. Threads as OMP_NUM_THREADS says.
+built. Fails where the cache brings the step as it is less than a fifth. Threads as OMP_NUM_THREADS says.
 """
 
 import argparse
@@ -39,6 +39,18 @@ def alone(step: Step) -> Step:
     )
 
 
+def pictures_alone(step: Step) -> Step:
+    """The step without texts of regions and false twins, which `global` does not ask for."""
+    return replace(
+        step,
+        picture_twins=[],
+        labels=[],
+        captions=[],
+        twins=[],
+        queries_BQ=step.queries_BQ[:0],
+    )
+
+
 def live(ready: Ready, kept: Callable[[Step], Step], texts: list[int]) -> Callable[[], object]:
     """As `ours`, with the text tower read in every step; notes how many texts it read."""
     learner = ready.learner
@@ -48,7 +60,10 @@ def live(ready: Ready, kept: Callable[[Step], Step], texts: list[int]) -> Callab
 
     def step() -> None:
         asked = learner.vocabulary if "region" in stage.losses else []
-        drawn, vocabulary, used = own_texts(kept(next(steps)), asked)
+        drawn = kept(next(steps))
+        if set(stage.losses) == {"global"}:
+            drawn = pictures_alone(drawn)
+        drawn, vocabulary, used = own_texts(drawn, asked)
         with torch.no_grad():
             features_ND = live_features(learner.model, [learner.texts[n] for n in used])
         texts.append(len(used))
@@ -75,7 +90,8 @@ def measure(corpus: Corpus) -> float:
                 f"{recipe.name:10s} {name:26s} {mean:4.0f} texts a step: {busy:.2f} times the "
                 f"cached step (by the clock {clock:.2f})"
             )
-            least = min(least, busy)
+            if name != "own texts alone":  # the step as it is
+                least = min(least, busy)
     return least
 
 

@@ -6,7 +6,8 @@ MiniLM read, without gradients, for the texts that the step asks for. A step ask
 of other pictures as negatives too, which the cache gives for nothing; a third kind of step goes
 without them. Timed in turn; medians over rounds of the ratio to the cached step, of the seconds
 that the processor worked and of the clock. Without a corpus the pictures of `regionmed demo` are
-built. Fails where the cache brings the step as it is less than a fifth. Threads as OMP_NUM_THREADS says.
+built. Fails where the cache brings the step as it is less than a fifth. Threads as
+OMP_NUM_THREADS says.
 """
 
 import argparse

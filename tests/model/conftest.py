@@ -233,3 +233,14 @@ def timm_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
         return written[name]
 
     return get
+
+
+@pytest.fixture
+def tower_name(request: pytest.FixtureRequest) -> str:
+    """The image tower's name for "LIBRARY KIND"."""
+    library, _, kind = request.param.partition(" ")
+    if library in ("open_clip", "timm"):
+        folder: Path = request.getfixturevalue(f"{library}_model")(kind)[0]
+    else:
+        folder = request.getfixturevalue(kind or library)[0]
+    return f"{'open_clip' if library == 'biomedclip' else library}:{folder}"

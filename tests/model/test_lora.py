@@ -29,17 +29,6 @@ def adapted(name: str) -> RegionClip:
     return RegionClip(ModelConfig(image_tower=name, text_tower=text, lora=2, embedding_dim=16))
 
 
-@pytest.fixture
-def tower_name(request: pytest.FixtureRequest) -> str:
-    """`--image_tower` for "LIBRARY KIND"."""
-    library, _, kind = request.param.partition(" ")
-    if library in ("open_clip", "timm"):
-        folder: Path = request.getfixturevalue(f"{library}_model")(kind)[0]
-    else:
-        folder = request.getfixturevalue(kind or library)[0]
-    return f"{'open_clip' if library == 'biomedclip' else library}:{folder}"
-
-
 def pixels_for(model: RegionClip) -> np.ndarray:
     side = model.image_size
     return np.random.default_rng(3).integers(0, 256, (2, side, side, 3), dtype=np.uint8)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -18,17 +16,6 @@ KINDS = [
     "open_clip vit", "open_clip convnext", "open_clip siglip", "biomedclip",
     "transformers clip", "transformers siglip", "timm test_vit", "timm test_resnet",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def tower_name(request: pytest.FixtureRequest) -> str:
-    """`--image_tower` for one of KINDS."""
-    library, _, kind = request.param.partition(" ")
-    if library in ("open_clip", "timm"):
-        folder: Path = request.getfixturevalue(f"{library}_model")(kind)[0]
-    else:
-        folder = request.getfixturevalue(kind or library)[0]
-    return f"{'open_clip' if library == 'biomedclip' else library}:{folder}"
 
 
 def tower_at(name: str, size: int) -> ImageTower:

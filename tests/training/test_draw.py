@@ -76,7 +76,7 @@ def test_a_text_that_is_true_of_a_picture_is_never_its_negative(
     drawer = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28)
     met = 0
     for number in range(20):
-        step = drawer.step(number, True, True)
+        step = drawer.step(number)
         for text, row in zip(step.picture_texts, step.positive_BM, strict=True):
             assert text is not None
             joint = "elbow" if "elbow" in text_of[text] else "wrist"
@@ -87,11 +87,40 @@ def test_a_text_that_is_true_of_a_picture_is_never_its_negative(
     assert met > 20
 
 
+def test_no_is_true_as_often_as_false_and_true_only_of_what_the_picture_lacks(
+    drawing: tuple[Examples, ViewCache],
+) -> None:
+    examples, views = drawing
+    text_of = list(examples.bank.numbers)
+    for number in range(10):
+        step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(number)
+        for label, pairs in zip(step.labels, step.denials, strict=True):
+            there = text_of[label].removesuffix(" fracture")
+            assert [text_of[true].startswith("no ") for true, _ in pairs] == [False, True]
+            for true, false in pairs:
+                stated, denied = sorted((text_of[true], text_of[false]), key=len)
+                assert denied == f"no {stated}"
+                assert (there in stated) == (text_of[true] == stated)
+    assert not any(text_of[twin].startswith("no ") for twins in step.twins for twin in twins)
+
+
+def test_a_step_draws_nothing_that_its_terms_do_not_ask_for(
+    drawing: tuple[Examples, ViewCache],
+) -> None:
+    drawer = Drawer(*drawing, batch=4, regions=4, seed=0, grid=28)
+    plain = drawer.step(0, ["global"])
+    assert not plain.present_BR.any() and not plain.query_present_BQ.any()
+    assert len(plain.early_BCHW) == 4 and any(text is not None for text in plain.picture_texts)
+    assert drawer.step(0, ["region"]).present_BR.sum() == 6
+    assert not drawer.step(0, ["region"]).query_present_BQ.any()
+    assert drawer.step(0, ["ground"]).query_present_BQ.any()
+
+
 def test_a_region_out_of_its_view_is_not_asked(drawing: tuple[Examples, ViewCache]) -> None:
     examples, views = drawing
     away = View(Placement(model_frame(448), model_frame(448), 1.0, 1.0, 0.0, -120.0))
     old, views.drawn = views.drawn, [[away] for _ in views.drawn]
-    step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(0, True, True)
+    step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(0)
     views.drawn = old
     # boxes end at 20 of 64 pixels, 140 of 448: 20 of their 112 rows are left, less than .3
     assert step.present_BR.shape[1] == 0
@@ -102,7 +131,7 @@ def test_weights_and_labels_follow_the_regions_row_by_row(
     drawing: tuple[Examples, ViewCache],
 ) -> None:
     examples, views = drawing
-    step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(3, True, True)
+    step = Drawer(examples, views, batch=4, regions=4, seed=0, grid=28).step(3)
     counts = step.present_BR.sum(1).tolist()
     assert sorted(counts) == [1, 1, 2, 2]
     assert len(step.labels) == len(step.weights) == len(step.twins) == sum(counts)

@@ -201,7 +201,7 @@ def take_steps(learner: Learner, drawer: Drawer, kind: str, out: Path) -> None:
     learner = enter_stage(learner, stage)
     lines, gradients = [], {}
     while state.step < STEPS:
-        step = drawer.step(state.step, True, True)
+        step = drawer.step(state.step)
         lines.append(one_step(learner, stage, state.step, step))
         lines[-1]["regions"] = [
             int(few.sum()) for few in step.present_BR.tensor_split(share.processes)

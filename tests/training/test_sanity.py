@@ -44,7 +44,7 @@ def test_a_long_run_that_can_learn_nothing_is_refused_and_leaves_no_folder(
 def test_chance_and_the_least_value_are_those_of_the_losses(ready: Ready) -> None:
     from regionmed.training.losses import label_loss, two_way_contrast
 
-    step = ready.drawer.step(0, True, True)
+    step = ready.drawer.step(0)
     bounds = _bounds(step, ready.learner.vocabulary)
     equal = two_way_contrast(
         torch.zeros(step.positive_BM.shape), step.positive_BM, step.own_columns

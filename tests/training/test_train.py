@@ -175,8 +175,8 @@ def test_a_step_is_drawn_from_its_number_alone(smears: Path, tmp_path: Path) -> 
     views = ViewCache(examples, pictures, model, 2, tmp_path)
     drawers = [Drawer(examples, views, 4, 3, 0, 28) for _ in range(2)]
     for other in range(3):
-        drawers[1].step(other, True, True)
-    one, two = (drawer.step(7, True, True) for drawer in drawers)
+        drawers[1].step(other)
+    one, two = (drawer.step(7) for drawer in drawers)
     assert torch.equal(one.early_BCHW, two.early_BCHW)
     assert torch.equal(one.boxes_BR4, two.boxes_BR4)
     assert one.captions == two.captions

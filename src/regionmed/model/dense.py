@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+CELL_WIDTH = 64  # of the small space in which cells and texts meet
+
 
 class DenseHead(nn.Module):
     """Each cell of the finest pyramid level, and a text, in one small space; the logit there."""
@@ -18,13 +20,14 @@ class DenseHead(nn.Module):
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(
-            nn.Conv2d(width, width, 5, padding=2, groups=width),
-            nn.GroupNorm(1, width),
-            nn.Conv2d(width, width, 1),
+            nn.Conv2d(width, CELL_WIDTH, 1),
+            nn.GroupNorm(1, CELL_WIDTH),
             nn.GELU(),
+            nn.Conv2d(CELL_WIDTH, CELL_WIDTH, 5, padding=2, groups=CELL_WIDTH),
+            nn.Conv2d(CELL_WIDTH, CELL_WIDTH, 1),
         )
         # texts come down to the cells: a map of E channels would cost a tenth of a training step
-        self.ask = nn.Linear(embedding, width)
+        self.ask = nn.Linear(embedding, CELL_WIDTH)
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.bias = nn.Parameter(torch.tensor(-2.0))
 
@@ -32,7 +35,9 @@ class DenseHead(nn.Module):
         self, finest_BCHW: Float[Tensor, "B C H W"], texts_BNE: Float[Tensor, "B N E"]
     ) -> Float[Tensor, "B N H W"]:
         """Logits that a text's finding covers a cell; texts have length 1."""
-        cells_BCHW = F.normalize(self.mix(finest_BCHW), dim=1)
+        cells_BCHW = self.mix(finest_BCHW)
         asked_BNC = F.normalize(self.ask(texts_BNE), dim=-1)
-        cosine = torch.einsum("bchw,bnc->bnhw", cells_BCHW, asked_BNC)
+        # the products are divided, not the cells: N numbers a cell instead of C
+        length_B1HW = cells_BCHW.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
+        cosine = torch.einsum("bchw,bnc->bnhw", cells_BCHW, asked_BNC) / length_B1HW
         return self.log_scale.exp() * cosine + self.bias

@@ -19,21 +19,21 @@ SAMPLES = 4  # bilinear samples along each side of a bin
 
 
 def bin_weights(
-    low_BR: Float[Tensor, "B R"], high_BR: Float[Tensor, "B R"], bins: int, cells: int
-) -> Float[Tensor, "B R n cells"]:
+    low: Float[Tensor, "*B"], high: Float[Tensor, "*B"], bins: int, cells: int
+) -> Float[Tensor, "*B n cells"]:
     """How much each cell of one axis counts in each bin from `low` to `high` (0..1 of the axis).
 
     A sample further than one cell outside the map counts as nothing; nearer, as the edge cell.
     """
-    steps = (torch.arange(bins * SAMPLES, device=low_BR.device, dtype=low_BR.dtype) + 0.5) / (
+    steps = (torch.arange(bins * SAMPLES, device=low.device, dtype=low.dtype) + 0.5) / (
         bins * SAMPLES
     )
     # cell k has its centre at k: the map's edge lies at -0.5
-    place = (low_BR[..., None] + (high_BR - low_BR)[..., None] * steps) * cells - 0.5
+    place = (low[..., None] + (high - low)[..., None] * steps) * cells - 0.5
     inside = (place >= -1) & (place <= cells)
-    cell = torch.arange(cells, device=low_BR.device, dtype=low_BR.dtype)
-    hat = (1 - (place.clamp(0, cells - 1)[..., None] - cell).abs()).clamp(min=0)
-    hat = hat * inside[..., None]
+    place = torch.where(inside, place.clamp(0, cells - 1), -2.0)  # from there no hat is in reach
+    cell = torch.arange(cells, device=low.device, dtype=low.dtype)
+    hat = (1 - (place[..., None] - cell).abs()).clamp(min=0)
     return hat.unflatten(-2, (bins, SAMPLES)).mean(-2)
 
 
@@ -42,13 +42,19 @@ def roi_align(
 ) -> Float[Tensor, "B R C n n"]:
     """Mean of bilinear samples in n x n bins of each box (unit coordinates of the map)."""
     height, width = map_BCHW.shape[-2:]
-    rows_BRnH = bin_weights(boxes_BR4[..., 1], boxes_BR4[..., 3], bins, height)
-    columns_BRnW = bin_weights(boxes_BR4[..., 0], boxes_BR4[..., 2], bins, width)
-    # columns first: one matrix product per picture serves all its boxes
-    regions = columns_BRnW.flatten(1, 2)
-    narrowed = torch.einsum("bchw,bkw->bkch", map_BCHW, regions)
-    narrowed = narrowed.unflatten(1, columns_BRnW.shape[1:3])
-    return torch.einsum("brxch,bryh->brcyx", narrowed, rows_BRnH)
+    low_BR2, high_BR2 = boxes_BR4[..., :2], boxes_BR4[..., 2:]
+    if height == width:  # both axes at once: with few boxes it is the calls that cost
+        columns_BRnW, rows_BRnH = bin_weights(low_BR2, high_BR2, bins, width).unbind(2)
+    else:
+        columns_BRnW = bin_weights(low_BR2[..., 0], high_BR2[..., 0], bins, width)
+        rows_BRnH = bin_weights(low_BR2[..., 1], high_BR2[..., 1], bins, height)
+    # columns first: one matrix product per picture serves all its boxes; channels stay last, as
+    # they lie in memory
+    map_BHWC = map_BCHW.permute(0, 2, 3, 1)
+    narrowed_BHkC = columns_BRnW.flatten(1, 2)[:, None] @ map_BHWC
+    narrowed_BRHxC = narrowed_BHkC.unflatten(2, columns_BRnW.shape[1:3]).transpose(1, 2)
+    found_BRyxC = (rows_BRnH @ narrowed_BRHxC.flatten(3)).unflatten(3, (bins, -1))
+    return found_BRyxC.permute(0, 1, 4, 2, 3)
 
 
 def masked_mean(

@@ -2,8 +2,8 @@
 
 Read this first. One forward of the image tower has given a pyramid and the picture's embedding;
 for every region
-  1. pool     RoIAlign 3 x 3 of its box on each level, the mean around it (1.5x, 3x), and the mean
-              over its mask (its box where there is none),
+  1. pool     RoIAlign 3 x 3 of its box on the two finest levels, on all the mean over its mask (its
+              box where there is none), on all but the finest the mean around it (1.5x, 3x),
   2. detail   small regions are read once more, cut out of the stem's map, of finer pixels where
               the picture was zoomed (roi_zoom.py); adds nothing at the start,
   3. place    its coordinates enter the query,
@@ -29,7 +29,7 @@ from regionmed.model.config import ModelConfig
 from regionmed.model.roi_pool import masked_mean, roi_align, scaled_boxes
 from regionmed.model.roi_zoom import CutOutReader, CutOuts
 
-BINS = 3  # RoIAlign bins a side
+BINS, BINNED = 3, 2  # RoIAlign bins a side; of the finest levels, coarser ones in one bin
 AROUND = (1.5, 3.0)  # context is read at these multiples of the box
 PLACE_DROPOUT = 0.3  # in training, this part of the regions hides its place
 
@@ -59,7 +59,7 @@ class RoiProcessor(nn.Module):
         width = config.roi_width
         self.place, self.around = config.coordinates, AROUND if config.context else ()
         reads = config.pyramid_width * (
-            levels * BINS * BINS + len(self.around) * (levels - 1) + levels
+            min(levels, BINNED) * BINS * BINS + len(self.around) * (levels - 1) + levels
         )
         self.read = nn.Sequential(
             nn.LayerNorm(reads), nn.Dropout(0.1), nn.Linear(reads, width), nn.GELU()
@@ -125,18 +125,23 @@ class RoiProcessor(nn.Module):
     def _pool(
         self, pyramid: tuple[Tensor, ...], boxes_BR4: Tensor, cover_BRHW: Tensor | None
     ) -> Tensor:
-        reads = [roi_align(level, boxes_BR4, BINS).flatten(2) for level in pyramid]
-        for factor in self.around:
-            wider = scaled_boxes(boxes_BR4, factor)
-            reads += [roi_align(level, wider, 1).flatten(2) for level in pyramid[1:]]
-        for level in pyramid:
-            mean_BRC = roi_align(level, boxes_BR4, 1).flatten(2)
-            if cover_BRHW is not None:
+        bins = [roi_align(level, boxes_BR4, BINS) for level in pyramid[:BINNED]]
+        reads = [level_BRCnn.flatten(2) for level_BRCnn in bins]
+        means = [level_BRCnn.mean((3, 4)) for level_BRCnn in bins]
+        wider = [scaled_boxes(boxes_BR4, factor) for factor in self.around]
+        for number, level in enumerate(pyramid[1:], start=1):
+            own = [] if number < BINNED else [boxes_BR4]
+            if own or wider:
+                around_BRC = roi_align(level, torch.cat((*own, *wider), 1), 1).flatten(2)
+                parts = list(around_BRC.split(boxes_BR4.shape[1], 1))
+                means += parts[: len(own)]
+                reads += parts[len(own) :]
+        if cover_BRHW is not None:
+            for number, level in enumerate(pyramid):
                 cover = F.adaptive_avg_pool2d(cover_BRHW, (level.shape[-2], level.shape[-1]))
                 masked = (cover.sum((2, 3)) > 0)[..., None]
-                mean_BRC = torch.where(masked, masked_mean(level, cover), mean_BRC)
-            reads.append(mean_BRC)
-        return torch.cat(reads, -1)
+                means[number] = torch.where(masked, masked_mean(level, cover), means[number])
+        return torch.cat((*reads, *means), -1)
 
     def _place(self, boxes_BR4: Tensor) -> Tensor:
         size = boxes_BR4[..., 2:] - boxes_BR4[..., :2]

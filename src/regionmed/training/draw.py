@@ -9,7 +9,7 @@ B pictures · R regions · Q texts a picture · M text columns
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from torch import Tensor
 from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
 from regionmed.geometry import Box, Placement
 from regionmed.model.roi_zoom import are_small
-from regionmed.training.examples import Example, Examples, RegionExample
+from regionmed.training.examples import Example, Examples, Pair, RegionExample
+from regionmed.training.stages import LOSSES, REGION_TERMS, TEXT_TERMS
 from regionmed.training.views import ViewCache
 
 QUERIES = 3  # texts a picture that are asked for their place: two it has, one it has not
@@ -37,7 +38,7 @@ class Step:
     """One step's inputs; text fields are numbers of the text bank.
 
     early_BCHW     as cached          boxes_BR4, present_BR, cover_BRHW   regions, padded
-    labels, weights, captions, twins  one entry a present region, in row order
+    labels, weights, captions, twins, denials  one entry a present region, in row order
     fine_MCHW, fine_pictures, zoomed_BR   maps at the frame's full scale, the pictures (rows of the
                    batch) they belong to, and the regions to be read there; M may be 0
     crops_NCHW     early maps of each present region's crop, None unless the model is shown crops
@@ -57,6 +58,7 @@ class Step:
     weights: Tensor
     captions: list[int | None]
     twins: list[tuple[int, ...]]
+    denials: list[tuple[Pair, ...]]
     queries_BQ: Tensor  # int64 text numbers
     query_cover_BQHW: Tensor
     query_present_BQ: Tensor
@@ -86,22 +88,24 @@ class Drawer:
     def step(
         self,
         number: int,
-        needs_regions: bool,
-        needs_texts: bool,
+        terms: Collection[str] = tuple(LOSSES),
         shares: Mapping[str, float] | None = None,
     ) -> Step:
-        """The inputs of a step; pictures that could feed no term of the stage are not drawn.
+        """The inputs of a step; what could feed none of the terms is not drawn.
 
+        terms   names of losses
         shares  set -> its share of the draws, others are not drawn; None: all, by root of size
         """
         chance = np.random.default_rng((self.seed, 7, number))
+        needs_regions = not REGION_TERMS.isdisjoint(terms)
+        needs_texts = not needs_regions or not TEXT_TERMS.isdisjoint(terms)
         picks = self._pick(chance, needs_regions, needs_texts, shares)
         items = [self.examples.items[pick] for pick in picks]
         seen = [int(chance.integers(self.views.count)) for _ in picks]
         mirrored = [self.views.mirrored(p, v) for p, v in zip(picks, seen, strict=True)]
         placements = [self.views.placement(p, v) for p, v in zip(picks, seen, strict=True)]
         chosen = [
-            self._regions(item, placement, chance)
+            self._regions(item, placement, chance) if needs_regions else []
             for item, placement in zip(items, placements, strict=True)
         ]
         boxes = [
@@ -124,10 +128,15 @@ class Drawer:
             ),
             captions=[None if bad else region.text for region, bad in flat],
             twins=[() if bad else _some(region.twins, TWINS, chance) for region, bad in flat],
-            **self._queries(items, placements, chance),
+            # what a picture lacks is lacking in its mirror image as well, what is there has a place
+            denials=[
+                (*_one(() if bad else region.stated, chance), *_one(region.denied, chance))
+                for region, bad in flat
+            ],
+            **self._queries(items, placements, chance, "ground" in terms),
             **self._finer(picks, seen, boxes_BR4, present_BR, chance),
-            **self._windows(picks, seen, chance),
-            crops_NCHW=self._crops(picks, chosen),
+            **(self._windows(picks, seen, chance) if "distil" in terms else {}),
+            crops_NCHW=self._crops(picks, chosen) if needs_regions else None,
         )
 
     def _pick(
@@ -265,14 +274,18 @@ class Drawer:
         }
 
     def _queries(
-        self, items: list[Example], placements: list[Placement], chance: np.random.Generator
+        self,
+        items: list[Example],
+        placements: list[Placement],
+        chance: np.random.Generator,
+        asked_for: bool,
     ) -> dict[str, Any]:
         numbers = np.zeros((len(items), QUERIES), np.int64)
         present = np.zeros((len(items), QUERIES), bool)
         cover = np.zeros((len(items), QUERIES, self.grid, self.grid), np.float32)
         for b, (item, placement) in enumerate(zip(items, placements, strict=True)):
             labels = sorted({region.label for region in item.regions})
-            if not labels:
+            if not labels or not asked_for:
                 continue
             asked = chance.permutation(labels)[: QUERIES - 1].tolist()
             for q, label in enumerate(asked):
@@ -295,6 +308,10 @@ class Drawer:
 def _visible(box: Box) -> float:
     inside = box.clipped()
     return 0.0 if inside is None else inside.area / box.area
+
+
+def _one(pairs: tuple[Pair, ...], chance: np.random.Generator) -> tuple[Pair, ...]:
+    return (pairs[chance.integers(len(pairs))],) if pairs else ()
 
 
 def _some(twins: tuple[int, ...], count: int, chance: np.random.Generator) -> tuple[int, ...]:

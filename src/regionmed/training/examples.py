@@ -11,13 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regionmed.corpus.describe import region_phrase
+from regionmed.corpus.negatives import absent_phrase
 from regionmed.corpus.shards import Corpus
+from regionmed.corpus.wording import short_phrase
 from regionmed.errors import RecipeError
-from regionmed.record import Record
+from regionmed.record import Record, Region
 from regionmed.training.stages import LOSSES, Recipe
 from regionmed.training.texts import TextBank
 
 _SIDE_WORDS = re.compile(r"\b(left|right|upper|lower|superior|inferior|bilateral)\b", re.IGNORECASE)
+
+Pair = tuple[int, int]  # a true text and a false one
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class RegionExample:
     weight: float  # rarity of its label in its set, mean 1 over the set's labels
     text: int | None  # phrase with place and size
     twins: tuple[int, ...]
+    stated: tuple[Pair, ...] = ()  # what is there, and its denial
+    denied: tuple[Pair, ...] = ()  # the denial of what the picture lacks, and its statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,10 @@ def _example(
             label=bank.add(_phrase(region.label, record, phrases)),
             weight=rarity[record.set, region.label],
             text=bank.add(region.text) if region.text else None,
-            twins=tuple(bank.add_all(twin.text for twin in region.negatives)),
+            twins=tuple(
+                bank.add_all(twin.text for twin in region.negatives if twin.kind != "negation")
+            ),
+            **_denials(region, record, phrases, bank),
         )
         for number, region in enumerate(record.regions)
     )
@@ -147,12 +156,39 @@ def _example(
         texts=tuple(bank.add_all(said)),
         meaning=texts.caption or f"{record.set}: {texts.summary}",
         written=bool(texts.caption),
-        twins=tuple(bank.add_all(twin.text for twin in texts.negatives)),
+        twins=tuple(
+            bank.add_all(
+                twin.text
+                for twin in texts.negatives
+                if twin.kind != "negation" or texts.caption  # see _denials
+            )
+        ),
         regions=regions,
         mirror_x=sideless,
         # only under a microscope is up as good as down
         mirror_y=sideless and record.modality == "microscopy",
     )
+
+
+def _denials(
+    region: Region, record: Record, phrases: Mapping[str, str], bank: TextBank
+) -> dict[str, tuple[Pair, ...]]:
+    """A region's finding stated and denied, and so one that the picture lacks, long and short.
+
+    Both or neither: where every text with "no" is false, a model learns the word and nothing of
+    what it denies.
+    """
+    twin = next((twin.text for twin in region.negatives if twin.kind == "finding"), None)
+    absent = absent_phrase(record, phrases, region)
+    if twin is None or absent is None or region.text is None:
+        return {}
+    there = (region.text, short_phrase(_phrase(region.label, record, phrases)))
+    return {
+        "stated": tuple((bank.add(text), bank.add(f"no {text}")) for text in there),
+        "denied": tuple(
+            (bank.add(f"no {text}"), bank.add(text)) for text in (twin, short_phrase(absent))
+        ),
+    }
 
 
 def _rarity(records: Iterable[Record]) -> dict[tuple[str, str], float]:

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from regionmed.training.draw import Drawer, Step
-from regionmed.training.stages import REGION_TERMS, TEXT_TERMS, Stage
+from regionmed.training.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,7 @@ class StageSteps(Dataset[Step]):
 
     def __getitem__(self, number: int) -> Step:
         """The step's inputs."""
-        terms = set(self.stage.losses)
-        regions = bool(REGION_TERMS & terms)
-        texts = bool(TEXT_TERMS & terms) or not regions
-        return self.drawer.step(number, regions, texts, self.stage.sets)
+        return self.drawer.step(number, self.stage.losses, self.stage.sets)
 
 
 def draw_steps(drawer: Drawer, stage: Stage, numbers: range, workers: int = 0) -> Iterator[Step]:

@@ -28,6 +28,7 @@ def own_texts(step: Step, vocabulary: Sequence[int]) -> tuple[Step, list[int], l
         *step.text_columns,
         *(number for number in (*step.picture_texts, *step.captions) if number is not None),
         *(number for twins in (*step.picture_twins, *step.twins) for number in twins),
+        *(number for pairs in step.denials for pair in pairs for number in pair),
         *step.queries_BQ.flatten().tolist(),
     }
     numbers = sorted(used)
@@ -41,6 +42,7 @@ def own_texts(step: Step, vocabulary: Sequence[int]) -> tuple[Step, list[int], l
         labels=[new[n] for n in step.labels],
         captions=[None if n is None else new[n] for n in step.captions],
         twins=[tuple(new[n] for n in twins) for twins in step.twins],
+        denials=[tuple((new[true], new[false]) for true, false in pairs) for pairs in step.denials],
         queries_BQ=torch.tensor(queries, dtype=torch.long).view(step.queries_BQ.shape),
     )
     return renumbered, [new[n] for n in vocabulary], numbers

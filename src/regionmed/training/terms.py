@@ -182,6 +182,11 @@ class Terms:
             if text is not None and twins
         ]
         pairs += [
+            (self.flat_RE[row], true, (false,))
+            for row, few in enumerate(step.denials)
+            for true, false in few
+        ]
+        pairs += [
             (self.images_BE[row], text, twins)
             for row, (text, twins) in enumerate(
                 zip(step.picture_texts, step.picture_twins, strict=True)

@@ -20,6 +20,8 @@ from regionmed.training.losses import (
 )
 from regionmed.training.parallel import ALONE, Share
 
+Judged = tuple[Tensor, int, tuple[int, ...]]  # what was seen, a true text, false ones
+
 
 @torch.no_grad()
 def teach(model: RegionClip, step: Step, average: dict[str, Tensor]) -> Tensor | None:
@@ -176,35 +178,41 @@ class Terms:
 
     def _hard(self) -> Tensor | None:
         step = self.step
-        pairs: list[tuple[Tensor, int, tuple[int, ...]]] = [
-            (self.flat_RE[row], text, twins)
-            for row, (text, twins) in enumerate(zip(step.captions, step.twins, strict=True))
-            if text is not None and twins
+        twins: list[Judged] = [
+            (self.flat_RE[row], text, few)
+            for row, (text, few) in enumerate(zip(step.captions, step.twins, strict=True))
+            if text is not None and few
         ]
-        pairs += [
+        twins += [
+            (self.images_BE[row], text, few)
+            for row, (text, few) in enumerate(
+                zip(step.picture_texts, step.picture_twins, strict=True)
+            )
+            if text is not None and few
+        ]
+        denials: list[Judged] = [
             (self.flat_RE[row], true, (false,))
             for row, few in enumerate(step.denials)
             for true, false in few
         ]
-        pairs += [
-            (self.images_BE[row], text, twins)
-            for row, (text, twins) in enumerate(
-                zip(step.picture_texts, step.picture_twins, strict=True)
-            )
-            if text is not None and twins
-        ]
-        if not pairs:
+        # apart, as there are more denials than texts with a side, and both shall be learnt
+        kinds = [self._against_twins(twins), self._against_twins(denials)]
+        fed = [loss for loss in kinds if loss is not None]
+        return torch.stack(fed).sum() if fed else None
+
+    def _against_twins(self, judged: list[Judged]) -> Tensor | None:
+        if not judged:
             return None
-        numbers = sorted({n for _, text, twins in pairs for n in (text, *twins)})
+        numbers = sorted({n for _, text, twins in judged for n in (text, *twins)})
         place = {number: row for row, number in enumerate(numbers)}
         texts_NE = self._embed(numbers)
-        most = max(len(twins) for _, _, twins in pairs)
-        index = torch.zeros(len(pairs), 1 + most, dtype=torch.long)
-        present = torch.zeros(len(pairs), most, dtype=torch.bool)
-        for row, (_, text, twins) in enumerate(pairs):
+        most = max(len(twins) for _, _, twins in judged)
+        index = torch.zeros(len(judged), 1 + most, dtype=torch.long)
+        present = torch.zeros(len(judged), most, dtype=torch.bool)
+        for row, (_, text, twins) in enumerate(judged):
             index[row, : 1 + len(twins)] = torch.tensor([place[n] for n in (text, *twins)])
             present[row, : len(twins)] = True
-        seen_NE = torch.stack([vector for vector, _, _ in pairs])
+        seen_NE = torch.stack([vector for vector, _, _ in judged])
         scale = self.model.region_log_scale.exp()
         logits = scale * torch.einsum("ne,nte->nt", seen_NE, texts_NE[index])
         return twin_loss(logits[:, 0], logits[:, 1:], present)

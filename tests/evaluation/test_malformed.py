@@ -68,7 +68,6 @@ def _refused(said: Command, out: Path, sentence: str, *words: object) -> None:
     ("model", "sentence"),
     [
         ("no/such/run", "is not a finished run or checkpoint"),
-        ("regionmed-tiny", "are not shipped yet"),
         ("open_clip:no-such-model", "no-such-model"),
         ("open_clip:no/such/folder", "no/such/folder"),
         ("transformers:EMPTY", "config.json"),

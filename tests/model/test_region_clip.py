@@ -188,7 +188,6 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("regionmed-tiny", "not shipped yet"),
         ("nowhere", "not a finished run"),
         ("open_clip:no-such-model", "open_clip has no weights"),
     ],

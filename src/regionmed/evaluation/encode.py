@@ -52,16 +52,26 @@ class Rows:
 
 
 def rows_of(
-    model: Scored, part: Part, split: str, track: Track = silent, regions: bool = True
+    model: Scored,
+    part: Part,
+    split: str,
+    track: Track = silent,
+    regions: bool = True,
+    most: int | None = None,
 ) -> Rows:
     """Every usable record of a split of the Part's set, and its regions, through the model once.
 
-    Of each label at most MOST_OF_A_LABEL regions, the same for every model: a model that is shown
-    crops would otherwise spend an hour on the red cells of one set. None at all without `regions`.
+    Of each label at most `most` regions (MOST_OF_A_LABEL), the same for every model: a model that
+    is shown crops would otherwise spend an hour on the red cells of one set. None without
+    `regions`.
     """
     chosen = [(index, record) for index, record in part.everything if record.split == split]
     records = tuple(record for _, record in chosen)
-    places = _some_places(records, f"{part.name} {split}") if regions else []
+    places: list[tuple[int, int]] = []
+    if regions:
+        places = _some_places(
+            records, f"{part.name} {split}", MOST_OF_A_LABEL if most is None else most
+        )
     if is_stored(model):
         stored = model.stored_regions([(records[row].id, number) for row, number in places])
         none = np.zeros((0, model.embedding_dim), np.float32)
@@ -95,8 +105,8 @@ def every_place(records: Sequence[Record]) -> tuple[tuple[int, int], ...]:
     return tuple((row, n) for row, record in enumerate(records) for n in range(len(record.regions)))
 
 
-def _some_places(records: Sequence[Record], seed: str) -> list[tuple[int, int]]:
-    """At most MOST_OF_A_LABEL regions of each label, drawn by a seed, in the records' order."""
+def _some_places(records: Sequence[Record], seed: str, most: int) -> list[tuple[int, int]]:
+    """At most `most` regions of each label, drawn by a seed, in the records' order."""
     generator = np.random.default_rng(list(seed.encode()))
     by_label: dict[str, list[tuple[int, int]]] = {}
     for row, number in every_place(records):
@@ -104,7 +114,7 @@ def _some_places(records: Sequence[Record], seed: str) -> list[tuple[int, int]]:
     kept: list[tuple[int, int]] = []
     for label in sorted(by_label):
         places = by_label[label]
-        kept += [places[at] for at in generator.permutation(len(places))[:MOST_OF_A_LABEL]]
+        kept += [places[at] for at in generator.permutation(len(places))[:most]]
     return sorted(kept)
 
 

@@ -69,7 +69,7 @@ def view_regions(
     """Every picture once with all its boxes, and drawn regions once in each altered picture."""
     apart_R = drawn_evenly(labels_R, MOST_APART)
     boxes = moved_boxes(part, places)
-    if not model.reads_regions:
+    if not model.one_forward:
         for source in set(boxes) - {"given"}:
             boxes[source] = [
                 box if kept else None for box, kept in zip(boxes[source], apart_R, strict=True)
@@ -78,7 +78,7 @@ def view_regions(
     if predicted is not None:
         boxes["predicted"] = predicted
     images_NE, by_boxes, gates_R2 = _read_all(model, part, pictures, places, boxes, track)
-    if not model.reads_regions:
+    if not model.one_forward:
         for source in set(boxes) - {"given", "predicted"}:
             by_boxes[source][~apart_R] = np.nan
     some = [place for place, kept in zip(places, apart_R, strict=True) if kept]

@@ -32,6 +32,11 @@ class Subject(Protocol):
         """Whether a region is read in its picture; else it is scored by its crop."""
         ...
 
+    @property
+    def one_forward(self) -> bool:
+        """Whether all regions of a picture cost one forward; else what is asked is drawn."""
+        ...
+
     def embed(
         self, pixels_NHWC: NDArray[np.uint8], boxes: Sequence[Floats] | None = None
     ) -> Embedded:

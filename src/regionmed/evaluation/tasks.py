@@ -44,6 +44,7 @@ TASKS = (
 )
 _OF_REGIONS = {"regions", "confidence", "region_retrieval", "linear_probes", "probes"}
 _LEARN_FROM_TRAIN_REGIONS = {"confidence", "vqa", "linear_probes", "probes"}
+FOR_A_MEAN = 25  # regions of a label where the probes alone ask for them: they take their mean
 _LEARN_FROM_VAL_REGIONS = {"confidence", "vqa", "linear_probes"}
 _LEARN_FROM_VAL = {"prompts", *_LEARN_FROM_VAL_REGIONS}
 _BESIDE_BLANK_PICTURES = {"retrieval", "probes"}  # the other tasks make those they need
@@ -127,7 +128,9 @@ def _some(found: T | None) -> tuple[T, ...]:
 
 def _learnt(model: Scored, part: Part, wanted: frozenset[str], track: Track) -> tuple[Rows, Rows]:
     """Train and val rows as far as the tasks learn from them; copies are told by train pictures."""
-    train = rows_of(model, part, "train", track, regions=bool(wanted & _LEARN_FROM_TRAIN_REGIONS))
+    most = None if wanted & _LEARN_FROM_VAL_REGIONS else FOR_A_MEAN
+    regions = bool(wanted & _LEARN_FROM_TRAIN_REGIONS)
+    train = rows_of(model, part, "train", track, regions, most)
     if not wanted & _LEARN_FROM_VAL:
         none = np.zeros((0, model.embedding_dim), np.float32)
         return train, Rows((), none, none, ())

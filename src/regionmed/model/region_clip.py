@@ -281,6 +281,11 @@ class RegionClip(nn.Module):
         """Whether regions are read in the picture; others are shown their crops instead."""
         return self.config.regions not in ("none", "crop")
 
+    @property
+    def one_forward(self) -> bool:
+        """Whether all regions of a picture cost one forward; with crops or alpha each costs one."""
+        return self.config.roi
+
     # ---- inside
 
     @property

@@ -75,6 +75,9 @@ def compare(
                 recipe_of(run)
         for run in chosen:
             finish(shop, run)
+            result = shop.result(run)
+            if results and result:  # at once: a run is hours of work
+                write_result(results, run.name, result)
     finished = {run.name: result for run in plan.in_turn() if (result := shop.result(run))}
     if results:
         for name, result in finished.items():

@@ -17,7 +17,7 @@ import torch
 
 import regionmed
 from regionmed.errors import RecipeError
-from regionmed.recipes import JOINT, load_recipe, tiny
+from regionmed.recipes import GLOBAL, JOINT, load_recipe, tiny
 from regionmed.training.examples import gather
 from regionmed.training.stages import Stage
 from regionmed.training.train import train
@@ -127,6 +127,22 @@ def test_a_run_is_not_overwritten_nor_continued_with_another_recipe(
         train(recipe, [corpus], run)
     with pytest.raises(RecipeError, match="another recipe"):
         train(replace(recipe, seed=1), [corpus], run, resume=True)
+
+
+def test_a_batch_read_in_chunks_trains_as_one_read_at_once(smears: Path, tmp_path: Path) -> None:
+    corpus = regionmed.open_corpus(smears)
+    once = replace(tiny(), stages=(replace(GLOBAL, steps=3),), batch_size=8, views=1)
+    runs = [
+        train(recipe, [corpus], tmp_path / f"{recipe.chunk}")
+        for recipe in (once, replace(once, chunk=3))
+    ]
+    whole, parts = (journal(run) for run in runs)
+    assert len(whole) == len(parts) == 3
+    for one, other in zip(whole, parts, strict=True):
+        assert other["global"] == pytest.approx(one["global"], abs=1e-5)
+        assert other["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-4)
+    with pytest.raises(RecipeError, match="chunk is at least 1"):
+        replace(once, chunk=0)
 
 
 @pytest.mark.parametrize(

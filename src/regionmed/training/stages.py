@@ -34,6 +34,7 @@ LOSSES = {
     "distil": "a picture",
 }
 REGION_TERMS = frozenset({"joined", "region", "caption", "hard", "ground"})
+WHOLE_PICTURE_TERMS = frozenset({"global", "global-sigmoid"})
 ROI_TERMS = frozenset({"joined", "ground", "distil"})
 TEXT_TERMS = frozenset({"global", "global-sigmoid", "joined", "hard"})
 PARTS = ("stem", "trunk", "heads", "roi", "text")  # of the model: see parts.py
@@ -77,6 +78,7 @@ class Recipe:
     model: ModelConfig
     stages: tuple[Stage, ...]
     batch_size: int = 32  # pictures a step
+    chunk: int | None = None  # pictures a forward in stages without regions; None: all at once
     regions_per_picture: int = 16  # at most, drawn anew each step
     views: int = 3  # augmented views of each picture, cached
     seed: int = 0
@@ -86,6 +88,10 @@ class Recipe:
     checkpoint_every: int = 100  # steps
 
     def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise RecipeError(
+                f"recipe '{self.name}' reads {self.chunk} pictures a forward; chunk is at least 1"
+            )
         if not self.model.sigmoid and any("global-sigmoid" in s.losses for s in self.stages):
             raise RecipeError(
                 f"recipe '{self.name}' has the loss 'global-sigmoid' and a model without its scale "

@@ -1,9 +1,10 @@
-"""One optimizer step: `losses_of` is the one place that judges, `update` the one that moves."""
+"""One optimizer step: `_judged` is the one place that judges, `_move` the one that moves."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 from regionmed.errors import RecipeError
 from regionmed.model.region_clip import RegionClip
 from regionmed.training.draw import Step
+from regionmed.training.gradient_cache import Vectors, cached_backward
 from regionmed.training.own_texts import live_features, own_texts
 from regionmed.training.parallel import ALONE, Share
 from regionmed.training.parts import parts_named
-from regionmed.training.stages import Recipe, Stage
+from regionmed.training.stages import WHOLE_PICTURE_TERMS, Recipe, Stage
 from regionmed.training.state import RunState
-from regionmed.training.terms import Terms, teach
+from regionmed.training.terms import Terms, read_pictures, teach
 
 WARM_UP = 30  # steps at the start of each stage, or a tenth of it if that is less
 CLIP = 1.0  # largest norm of the gradient
@@ -85,47 +87,93 @@ def one_step(learner: Learner, stage: Stage, number: int, step: Step) -> Numbers
     gradient before it was clipped, and what `global` would be for a model that knows nothing.
     NotFiniteError before anything has moved.
     """
-    losses: Losses = learner.judge(learner, stage, step)
-    fed = [stage.losses[name] * loss for name, loss in losses.items() if loss is not None]
+    _set_rates(learner, stage, number)
+    if learner.recipe.chunk and WHOLE_PICTURE_TERMS.issuperset(stage.losses):
+        total, losses = _in_parts(learner, stage, step, learner.recipe.chunk)
+    else:
+        losses = learner.judge(learner, stage, step)
+        total = _weighted(stage, losses)
+        if total is not None and torch.isfinite(total):
+            total.backward()
     values = {name: None if loss is None else float(loss.detach()) for name, loss in losses.items()}
     numbers: Numbers = {"loss": None, **values, "gradient_norm": None}
     if "global" in stage.losses:
         numbers["global_at_chance"] = _at_chance(step)
-    if not fed:
+    if total is None:
         return numbers
-    total = torch.stack(fed).sum()
     numbers["loss"] = float(total.detach())
     if not torch.isfinite(total):
         raise NotFiniteError("the loss is not finite", numbers)
-    numbers["gradient_norm"] = update(learner, stage, number, total, numbers)
+    numbers["gradient_norm"] = _move(learner, numbers)
     return numbers
+
+
+def _weighted(stage: Stage, losses: Losses) -> Tensor | None:
+    fed = [stage.losses[name] * loss for name, loss in losses.items() if loss is not None]
+    return torch.stack(fed).sum() if fed else None
+
+
+def _in_parts(
+    learner: Learner, stage: Stage, step: Step, chunk: int
+) -> tuple[Tensor | None, Losses]:
+    """The loss with its gradient, pictures read `chunk` at a time (see gradient_cache.py)."""
+    if learner.share.processes > 1:
+        raise RecipeError(
+            f"recipe '{learner.recipe.name}' reads its pictures in chunks, which one process does "
+            "alone; leave `chunk` out, each process holds its part of the batch anyway"
+        )
+    found: Losses = {}
+
+    def read(early_BCHW: Tensor) -> Vectors:
+        with _precision(learner):
+            return (read_pictures(learner.model, early_BCHW),)
+
+    def judge(parts: list[Vectors]) -> Tensor | None:
+        with _precision(learner):
+            images_BE = torch.cat([images for (images,) in parts])
+            found.update(_judged(learner, stage, step, images_BE))
+        return _weighted(stage, found)
+
+    reads = [partial(read, few) for few in step.early_BCHW.split(chunk)]
+    return cached_backward(reads, judge), found
 
 
 def losses_of(learner: Learner, stage: Stage, step: Step) -> Losses:
     """The stage's terms on one batch, by name."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=learner.recipe.precision == "bf16"):
-        features_ND, vocabulary = learner.features_ND, learner.vocabulary
-        if stage.trains_texts:
-            asked = vocabulary if "region" in stage.losses else []
-            step, vocabulary, numbers = own_texts(step, asked)
-            features_ND = live_features(learner.model, [learner.texts[n] for n in numbers])
-        taught_DE = None
-        if "distil" in stage.losses:
-            here = learner.share.part(step)
-            taught_DE = teach(learner.model, here, learner.state.average)
-        terms = Terms(learner.model, features_ND, vocabulary, step, taught_DE, learner.share)
-        return terms.compute(list(stage.losses))
+    with _precision(learner):
+        return _judged(learner, stage, step)
 
 
-def update(learner: Learner, stage: Stage, number: int, total: Tensor, numbers: Numbers) -> float:
-    """Backward, clip, one step of the optimizer and of the average; the gradient's norm."""
-    model, state = learner.model, learner.state
+def _precision(learner: Learner) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=learner.recipe.precision == "bf16")
+
+
+def _judged(learner: Learner, stage: Stage, step: Step, images_BE: Tensor | None = None) -> Losses:
+    features_ND, vocabulary = learner.features_ND, learner.vocabulary
+    if stage.trains_texts:
+        asked = vocabulary if "region" in stage.losses else []
+        step, vocabulary, numbers = own_texts(step, asked)
+        features_ND = live_features(learner.model, [learner.texts[n] for n in numbers])
+    taught_DE = None
+    if "distil" in stage.losses:
+        here = learner.share.part(step)
+        taught_DE = teach(learner.model, here, learner.state.average)
+    share = learner.share
+    terms = Terms(learner.model, features_ND, vocabulary, step, taught_DE, share, images_BE)
+    return terms.compute(list(stage.losses))
+
+
+def _set_rates(learner: Learner, stage: Stage, number: int) -> None:
     shape = _schedule(number, stage.steps)
-    for group in state.optimizer.param_groups:
+    for group in learner.state.optimizer.param_groups:
         peak = stage.trunk_rate if group["towers"] else stage.learning_rate
         group["lr"] = shape * peak
-    state.optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    learner.state.optimizer.zero_grad(set_to_none=True)
+
+
+def _move(learner: Learner, numbers: Numbers) -> float:
+    """Clip, one step of the optimizer and of the average; the gradient's norm before clipping."""
+    model, state = learner.model, learner.state
     norm = learner.share.clip_gradients(state.moving.values(), CLIP)
     if not math.isfinite(norm):
         raise NotFiniteError("the gradient is not finite", {**numbers, "gradient_norm": norm})

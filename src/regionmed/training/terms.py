@@ -42,6 +42,11 @@ def teach(model: RegionClip, step: Step, average: dict[str, Tensor]) -> Tensor |
             parameter.data = kept[name]
 
 
+def read_pictures(model: RegionClip, kept_BCHW: Tensor) -> Tensor:
+    """Vectors (B, E) of some of a step's pictures, as cached: `early_BCHW` of the step."""
+    return model.read_early(_early(model, kept_BCHW)).images_BE
+
+
 def _early(model: RegionClip, kept_BCHW: Tensor) -> Tensor:
     """Cached early maps as numbers; pixels through the stem of a tower without cached maps."""
     return kept_BCHW.float() if model.image_tower.stem_is_frozen else model.stem(kept_BCHW)
@@ -61,13 +66,20 @@ class Terms:
         step: Step,
         taught_DE: Tensor | None = None,
         share: Share = ALONE,
+        images_BE: Tensor | None = None,
     ) -> None:
-        """Read the step's pictures and regions; `taught_DE` is what `teach` gave for these."""
+        """Read the step's pictures and regions; `taught_DE` is what `teach` gave for these.
+
+        images_BE  the pictures' vectors where they were read already: terms of whole pictures alone
+        """
         self.model, self.step, self.share = model, step, share
         self.here = here = share.part(step)
         self.features_ND = features_ND
         self.vocabulary = vocabulary
         self.taught_DE = taught_DE
+        if images_BE is not None:
+            self.images_BE = images_BE
+            return
         early = _early(model, here.early_BCHW)
         self.reading: Reading = model.read_early(early)
         one_B = torch.ones(len(step.present_BR), dtype=torch.long)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from regionmed.cli.memory import keep_freed_memory
 from regionmed.evaluation.compute import SIDES
 from regionmed.model.config import TINY
 from regionmed.model.region_clip import RegionClip
@@ -90,6 +91,7 @@ def measured(pooled: RegionClip, plain: RegionClip, size: int) -> Medians:
 
 def main() -> None:
     """One line for each size of picture and number of regions."""
+    keep_freed_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("comparison", type=Path, nargs="?")
     difference = accuracy_difference(parser.parse_args().comparison)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from regionmed.batches.cache import PictureCache, open_picture_cache
+from regionmed.cli.memory import keep_freed_memory
 from regionmed.corpus.build import build_corpus
 from regionmed.corpus.embedded import write_sources
 from regionmed.corpus.shards import Corpus, open_corpus
@@ -188,6 +189,7 @@ def measure(corpus: Corpus) -> None:
 
 def main() -> None:
     """Ratios to a step of `global`."""
+    keep_freed_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("--corpus", type=Path)
     given = parser.parse_args().corpus

@@ -106,6 +106,11 @@ def roi() -> Recipe:
     return _arm("roi", regions="pooled")
 
 
+def roi_448() -> Recipe:
+    """Arm `roi-448`: as roi, but the whole tower reads twice the pixels a side; zoom's rival."""
+    return _arm("roi-448", regions="pooled", image_size=448, detail=1)
+
+
 def roi_zoom() -> Recipe:
     """Arm `roi+zoom`: the whole processor."""
     return _arm("roi+zoom")
@@ -167,6 +172,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         crop,
         alpha,
         roi,
+        roi_448,
         roi_zoom,
         all_at_once,
         roi_zoom_short,

@@ -43,9 +43,9 @@ def test_what_is_asked_is_answered_as_in_a_whole_evaluation(
     seen: list[tuple[str, bool]] = []
     real = tasks_module.rows_of
 
-    def rows_of(model, part, split, track, *, regions):  # type: ignore[no-untyped-def]
+    def rows_of(model, part, split, track, *, regions, most=None):  # type: ignore[no-untyped-def]
         seen.append((split, regions))
-        return real(model, part, split, track, regions)
+        return real(model, part, split, track, regions, most)
 
     monkeypatch.setattr(tasks_module, "rows_of", rows_of)
     some = Findings()

@@ -130,7 +130,7 @@ def _learnt(model: Scored, part: Part, wanted: frozenset[str], track: Track) -> 
     """Train and val rows as far as the tasks learn from them; copies are told by train pictures."""
     most = None if wanted & _LEARN_FROM_VAL_REGIONS else FOR_A_MEAN
     regions = bool(wanted & _LEARN_FROM_TRAIN_REGIONS)
-    train = rows_of(model, part, "train", track, regions, most)
+    train = rows_of(model, part, "train", track, regions=regions, most=most)
     if not wanted & _LEARN_FROM_VAL:
         none = np.zeros((0, model.embedding_dim), np.float32)
         return train, Rows((), none, none, ())

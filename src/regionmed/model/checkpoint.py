@@ -87,7 +87,8 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     """A model by name: a run or checkpoint folder, or "open_clip:" or "transformers:" with a name.
 
     After the colon stands a folder, or a name that open_clip or the hub knows.
-    "regionmed-tiny" lies in the package; its card.md says what it was made from and its limits.
+    "regionmed-tiny" lies in the package, once `make weights` has put it there; its card.md says
+    what it was made from and its limits.
     CheckpointError says what is wrong with a folder; foreign pickles are never opened.
     """
     text = str(name)
@@ -106,6 +107,11 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
             f"'{text}' names stored vectors, which hold no model; `regionmed evaluate` scores them"
         )
     folder = SHIPPED / text if text == SHIPPED_NAME else Path(name)
+    if text == SHIPPED_NAME and not folder.is_dir():
+        raise CheckpointError(
+            f"the weights {text} are not in this copy of the package; make them with `make weights`, "
+            "or train your own with `regionmed train tiny --corpus DIR --out RUN` and load RUN"
+        )
     if (folder / "model" / MANIFEST).is_file():
         folder = folder / "model"
     for file in (MANIFEST, CONFIG, WEIGHTS):

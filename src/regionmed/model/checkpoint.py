@@ -109,7 +109,7 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     folder = SHIPPED / text if text == SHIPPED_NAME else Path(name)
     if text == SHIPPED_NAME and not folder.is_dir():
         raise CheckpointError(
-            f"the weights {text} are not in this copy of the package; make them with `make weights`, "
+            f"the weights {text} are not in this copy of the package; run `make weights`, "
             "or train your own with `regionmed train tiny --corpus DIR --out RUN` and load RUN"
         )
     if (folder / "model" / MANIFEST).is_file():

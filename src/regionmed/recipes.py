@@ -23,7 +23,7 @@ REGION = Stage(
     name="region",
     steps=500,
     trains=("trunk", "heads", "roi"),
-    losses={"global": 0.3, "region": 1.0, "caption": 0.3, "ground": 1.0, "distil": 0.2},
+    losses={"global": 0.3, "region": 1.0, "caption": 0.5, "ground": 1.0, "distil": 0.2},
 )
 JOINT = Stage(
     name="joint",
@@ -33,8 +33,8 @@ JOINT = Stage(
         "global": 1.0,
         "joined": 0.3,
         "region": 1.0,
-        "caption": 0.3,
-        "hard": 0.5,
+        "caption": 0.5,
+        "hard": 1.0,
         "ground": 1.0,
         "distil": 0.2,
     },

@@ -31,7 +31,7 @@ from regionmed.model.roi_zoom import CutOutReader, CutOuts
 
 BINS, BINNED = 3, 2  # RoIAlign bins a side; of the finest levels, coarser ones in one bin
 AROUND = (1.5, 3.0)  # context is read at these multiples of the box
-PLACE_DROPOUT = 0.3  # in training, this part of the regions hides its place
+PLACE_DROPOUT = 0.1  # in training, this part of the regions hides its place
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class RoiProcessor(nn.Module):
         size = boxes_BR4[..., 2:] - boxes_BR4[..., :2]
         centre = (boxes_BR4[..., 2:] + boxes_BR4[..., :2]) / 2
         area = size.prod(-1, keepdim=True).clamp(min=1e-8)
-        numbers = torch.cat((centre, size, area.sqrt(), area.log() / 8), -1)
+        numbers = torch.cat((centre, size, area.sqrt(), area.log() / 8 + 1), -1)
+        numbers = 4 * numbers - 2  # about -2..2: small numbers are learnt late
         known = torch.ones_like(numbers[..., :1])
         if not self.place:
             known = torch.zeros_like(known)

@@ -1,9 +1,10 @@
-"""Ship a run's weights inside the package: `python docs/write_weights.py RUN --corpus DIR ...`.
+"""Ship a run inside the package: `python docs/write_weights.py RUN --scores FILE --corpus DIR ...`.
 
 The run is that of `make weights`. Its weights go as float16 into src/regionmed/model/weights/, with
 card.md beside them: what they were made from, by the corpora's own manifests; how they score on the
-split `test` of those corpora, by scores.json of `regionmed evaluate`; and what they are not for. A
-run with a picture that may not be passed on is refused.
+split `test` of those corpora, by scores.json of `regionmed evaluate`; and what they are not for.
+Refused before anything is written: a training picture that may not be passed on, corpora or scores
+of another run, more than 20 MiB.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ import torch
 
 import regionmed
 from regionmed.corpus.shards import Corpus
-from regionmed.model.checkpoint import SHIPPED, SHIPPED_NAME, save_model
+from regionmed.evaluation.strata import SIZES
+from regionmed.model.checkpoint import SHIPPED, SHIPPED_NAME, WEIGHTS, save_model
 
 MOST_BYTES = 20 * 2**20
 KEPT = ("recipe", "steps", "seed", "corpora")  # of the run's manifest
@@ -119,10 +122,14 @@ def data_table(corpora: Sequence[Corpus]) -> tuple[str, int, int]:
     return "\n".join(lines), pictures, len(lines)
 
 
-def card(run: Path, corpora: Sequence[Corpus], scores: Sequence[dict[str, Any]]) -> str:
-    """The model card as Markdown."""
-    recipe = json.loads((run / "recipe.json").read_text())["recipe"]
-    made = json.loads((run / "model" / "model.json").read_text())
+def card(
+    recipe: dict[str, Any],
+    made: dict[str, Any],
+    corpora: Sequence[Corpus],
+    scores: Sequence[dict[str, Any]],
+    size: int,
+) -> str:
+    """The model card as Markdown; `size` of the weights in bytes."""
     data, pictures, count = data_table(corpora)
     regions = [
         f"| {row['set']} | {with_interval(row)} | {row['n']} | {number(row['chance'])} | "
@@ -130,26 +137,31 @@ def card(run: Path, corpora: Sequence[Corpus], scores: Sequence[dict[str, Any]])
             number(row["controls"].get(name)) for name in ("box-only", "blank", "whole-picture")
         )
         + " |"
-        for row in rows_of(scores, "region_classification", "macro_accuracy", stratum="all")
-        if row["boxes"] == "given"
+        for row in rows_of(
+            scores, "region_classification", "macro_accuracy", stratum="all", boxes="given"
+        )
     ]
     sizes = [
-        f"| {row['stratum']} | {with_interval(row)} | {row['n']} |"
-        for name in ("tiny", "small", "medium", "large")
+        f"| {name} | {with_interval(row)} | {row['n']} |"
+        for name in SIZES
         for row in rows_of(
-            scores, "region_classification", "macro_accuracy", set="mean:all", stratum=name
+            scores,
+            "region_classification",
+            "macro_accuracy",
+            set="mean:all",
+            stratum=name,
+            boxes="given",
         )
-        if row["boxes"] == "given"
     ]
     grounding = [
-        f"| {row['set']} | {with_interval(row)} | {number(row['controls'].get('centre'))} |"
+        f"| {row['set']} | {with_interval(row)} | {number(row['controls']['centre prior'])} |"
         for row in rows_of(scores, "grounding", "pointing", stratum="all")
     ]
     return CARD.format(
         name=SHIPPED_NAME,
         version=regionmed.__version__,
         dim=recipe["model"]["embedding_dim"],
-        weights_mb=(SHIPPED / SHIPPED_NAME / "weights.safetensors").stat().st_size / 2**20,
+        weights_mb=size / 2**20,
         pictures=pictures,
         set_count=count,
         recipe=recipe["name"],
@@ -163,30 +175,44 @@ def card(run: Path, corpora: Sequence[Corpus], scores: Sequence[dict[str, Any]])
     )
 
 
+def ship(run: Path, corpora: Sequence[Corpus], scores: Sequence[dict[str, Any]]) -> str:
+    """Write weights and card; returns what was done in a sentence. See the head of the file."""
+    made = json.loads((run / "model" / "model.json").read_text())
+    recipe = json.loads((run / "recipe.json").read_text())["recipe"]
+    model = regionmed.load(run)
+    if made["corpora"] != [corpus.fingerprint for corpus in corpora]:
+        raise SystemExit(f"{run} was trained on other corpora than those given")
+    if {row["weights"] for row in scores} != {model.fingerprint}:
+        raise SystemExit(f"the scores are not those of {run}")
+    folder = SHIPPED / SHIPPED_NAME
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+        new = save_model(
+            model, Path(aside) / "new", {name: made[name] for name in KEPT}, torch.float16
+        )
+        text = card(recipe, made, corpora, scores, (new / WEIGHTS).stat().st_size)
+        (new / "card.md").write_text(text)
+        size = sum(file.stat().st_size for file in new.iterdir())
+        if size > MOST_BYTES:
+            raise SystemExit(f"{size:,} bytes are more than {MOST_BYTES:,}")
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+    side = model.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    before, after = (m.encode_image(pixels) for m in (model, regionmed.load(SHIPPED_NAME)))
+    apart = float(np.abs(before - after).max())
+    return f"{size / 2**20:.1f} MB; half the digits move a vector by {apart:.1e} at most"
+
+
 def main() -> None:
-    """Write weights and card."""
+    """Read the arguments, ship, say what was done."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, action="append", required=True)
     given = parser.parse_args()
     corpora = [regionmed.open_corpus(folder) for folder in given.corpus]
-    data_table(corpora)  # refuses before anything is written
-    model = regionmed.load(given.run)
-    made = json.loads((given.run / "model" / "model.json").read_text())
-    folder = SHIPPED / SHIPPED_NAME
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(exist_ok=True)
-    save_model(model, folder, {name: made[name] for name in KEPT}, torch.float16)
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    pixels = np.random.default_rng(0).integers(0, 256, (448, 448, 3), dtype=np.uint8)
-    before, after = (m.encode_image(pixels) for m in (model, regionmed.load(SHIPPED_NAME)))
-    apart = float(np.abs(before - after).max())
-    scores = json.loads(given.scores.read_text())
-    (folder / "card.md").write_text(card(given.run, corpora, scores))
-    print(f"{folder}: {size / 2**20:.1f} MB; half the digits move a vector by {apart:.1e} at most")
-    if size > MOST_BYTES:
-        raise SystemExit(f"{size:,} bytes are more than {MOST_BYTES:,}")
+    print(ship(given.run, corpora, json.loads(given.scores.read_text())))
 
 
 if __name__ == "__main__":

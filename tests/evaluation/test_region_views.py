@@ -1,9 +1,12 @@
 """Where regions are read from, and which of them are asked apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from regionmed.corpus.shards import Corpus
+from regionmed.evaluation import region_views
 from regionmed.evaluation.part import open_parts
 from regionmed.evaluation.region_views import (
     best_overlap,
@@ -13,6 +16,7 @@ from regionmed.evaluation.region_views import (
 )
 from regionmed.evaluation.regions import asked_regions
 from regionmed.geometry import Box, Frame
+from regionmed.model.config import TINY
 from regionmed.model.region_clip import RegionClip
 
 FRAME = Frame("file", 100, 100)
@@ -53,3 +57,21 @@ def test_views_of_one_forward_are_those_of_single_regions(
     assert views.gates_R2 is not None
     assert views.gates_R2.shape == (len(asked.places), 2)
     assert number == 0
+
+
+def test_moved_boxes_that_cost_a_forward_each_are_asked_of_drawn_regions(
+    squares: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region_views, "MOST_APART", 4)
+    alpha = RegionClip(replace(TINY, regions="alpha"))
+    (part,) = open_parts(alpha, [squares], "test")
+    asked = asked_regions(part)
+    assert asked is not None
+    pictures = part.pictures(alpha.image_size)
+    views = view_regions(alpha, part, pictures, asked.places, asked.truth_R)
+    read = {name: np.isfinite(rows_RE[:, 0]) for name, rows_RE in views.by_boxes.items()}
+    assert read["given"].all()
+    assert len(asked.places) > 4
+    drawn = drawn_evenly(asked.truth_R, 4)
+    assert all((read[name] == drawn).all() for name in ("jitter-10", "random"))
+    assert (np.isfinite(views.altered["marker"][:, 0]) == drawn).all()

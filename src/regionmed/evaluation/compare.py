@@ -58,7 +58,7 @@ def compare(
     load          makes a model of its name in the plan, or of a run folder
     only, seeds   work on the runs of these arms, of these seeds; all by default. The table holds
                   what other processes finished too.
-    results       where a copy of every finished run's result goes
+    results       where a copy of the result of each of these runs goes as soon as it is finished
     table_only    run nothing
 
     UsageError where `out` or an arm's folder is a file, `only` or `seeds` fit no run, two models
@@ -73,15 +73,12 @@ def compare(
         for run in chosen:
             if run.trained:
                 recipe_of(run)
-        for run in chosen:
+    for run in chosen:
+        if not table_only:
             finish(shop, run)
-            result = shop.result(run)
-            if results and result:  # at once: a run is hours of work
-                write_result(results, run.name, result)
+        if results and (result := shop.result(run)):  # at once: a run is hours of work
+            write_result(results, run.name, result)
     finished = {run.name: result for run in plan.in_turn() if (result := shop.result(run))}
-    if results:
-        for name, result in finished.items():
-            write_result(results, name, result)
     missing = tuple(run.name for run in plan.in_turn() if run.name not in finished)
     return Compared(_make_table(shop, finished, missing), missing)
 

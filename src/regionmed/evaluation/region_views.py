@@ -4,8 +4,8 @@ Sources of boxes: `given`; `jitter-10`, `-20`, `-40`, moved by that share of the
 box of the same size elsewhere (the control `wrong-region`); `predicted`, the model's own proposal
 that overlaps a given box most; `none`, the whole picture. Altered pictures, one for each region:
 `blank`, `context-free` and `marker` (controls.py). What costs a forward a region, altered pictures
-and the moved crops of a model that does not read regions, is asked of at most MOST_APART regions of
-a set, drawn evenly over its labels. Legend: R regions · E embedding.
+and moved boxes where a model does not read all regions in one forward, is asked of at most
+MOST_APART regions of a set, drawn evenly over its labels. Legend: R regions · E embedding.
 """
 
 from __future__ import annotations

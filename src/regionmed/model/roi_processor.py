@@ -148,7 +148,7 @@ class RoiProcessor(nn.Module):
         centre = (boxes_BR4[..., 2:] + boxes_BR4[..., :2]) / 2
         area = size.prod(-1, keepdim=True).clamp(min=1e-8)
         numbers = torch.cat((centre, size, area.sqrt(), area.log() / 8 + 1), -1)
-        numbers = 4 * numbers - 2  # about -2..2: small numbers are learnt late
+        numbers = 4 * numbers - 2  # about -2..2, the scale that the layers behind it work at
         known = torch.ones_like(numbers[..., :1])
         if not self.place:
             known = torch.zeros_like(known)

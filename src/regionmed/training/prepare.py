@@ -55,6 +55,11 @@ def prepare(
 
     shard  split what moves over the processes
     """
+    if recipe.chunk and share.processes > 1:
+        raise RecipeError(
+            f"recipe '{recipe.name}' reads its pictures in chunks, which one process does alone; "
+            "leave `chunk` out, each process holds its part of the batch anyway"
+        )
     torch.manual_seed(recipe.seed)
     model = RegionClip(recipe.model)
     if any("stem" in _roots(stage) for stage in recipe.stages):

@@ -117,11 +117,6 @@ def _in_parts(
     learner: Learner, stage: Stage, step: Step, chunk: int
 ) -> tuple[Tensor | None, Losses]:
     """The loss with its gradient, pictures read `chunk` at a time (see gradient_cache.py)."""
-    if learner.share.processes > 1:
-        raise RecipeError(
-            f"recipe '{learner.recipe.name}' reads its pictures in chunks, which one process does "
-            "alone; leave `chunk` out, each process holds its part of the batch anyway"
-        )
     found: Losses = {}
 
     def read(early_BCHW: Tensor) -> Vectors:

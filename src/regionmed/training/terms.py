@@ -36,7 +36,7 @@ def teach(model: RegionClip, step: Step, average: dict[str, Tensor]) -> Tensor |
     try:
         for name, parameter in moving.items():
             parameter.data = average[name]
-        return model.read_early(_early(model, step.windows_DCHW)).images_BE
+        return read_pictures(model, step.windows_DCHW)
     finally:
         for name, parameter in moving.items():
             parameter.data = kept[name]
@@ -91,7 +91,7 @@ class Terms:
             self.joined_BE = share.gather(read.images_BE, one_B)
             regions_RE = read.regions_BRE[here.present_BR]
         elif model.config.regions == "crop" and here.crops_NCHW is not None:
-            regions_RE = model.read_early(_early(model, here.crops_NCHW)).images_BE
+            regions_RE = read_pictures(model, here.crops_NCHW)
         elif model.config.regions == "alpha":
             picture_R = here.present_BR.nonzero()[:, 0]
             marked = model.alpha(early[picture_R], here.boxes_BR4[here.present_BR])

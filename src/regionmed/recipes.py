@@ -42,7 +42,7 @@ JOINT = Stage(
     trunk_rate=2e-4,
 )
 NEEDS_PROCESSOR = ("joined", "ground", "distil")
-MAIN, ABLATION = 700, 250  # steps of an arm of the comparison
+MAIN, ABLATION = 400, 200  # steps of an arm of the comparison
 
 
 def tiny() -> Recipe:

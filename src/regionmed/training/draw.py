@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regionmed.batches.batch import boxes_to_unit, cell_coverage, pad_boxes
@@ -83,6 +84,7 @@ class Drawer:
         for item in examples.items:
             named.setdefault(item.record.set, set()).update(r.label for r in item.regions)
         self._labels_of_sets = {name: max(1, len(labels)) for name, labels in named.items()}
+        self._urns: dict[Any, tuple[list[int], NDArray[np.float64]]] = {}
         self._captions = [i for i, item in enumerate(examples.items) if item.written]
 
     def step(
@@ -146,6 +148,18 @@ class Drawer:
         needs_texts: bool,
         shares: Mapping[str, float] | None,
     ) -> list[int]:
+        # the same for every step of a stage: told anew each time it is half of the drawing
+        key = (needs_regions, needs_texts, None if shares is None else tuple(shares.items()))
+        if key not in self._urns:
+            self._urns[key] = self._urn(needs_regions, needs_texts, shares)
+        usable, odds = self._urns[key]
+        size = min(self.batch, len(usable))
+        return chance.choice(usable, size, replace=False, p=odds).tolist()
+
+    def _urn(
+        self, needs_regions: bool, needs_texts: bool, shares: Mapping[str, float] | None
+    ) -> tuple[list[int], NDArray[np.float64]]:
+        """The pictures that may be drawn, and how likely each is."""
         usable = [
             row
             for row, item in enumerate(self.examples.items)
@@ -159,8 +173,7 @@ class Drawer:
             weight = np.array([(labels[name] / size_of[name]) ** 0.5 for name in sets])
         else:
             weight = np.array([shares[name] / size_of[name] for name in sets])
-        size = min(self.batch, len(usable))
-        return chance.choice(usable, size, replace=False, p=weight / weight.sum()).tolist()
+        return usable, weight / weight.sum()
 
     def _regions(
         self, item: Example, placement: Placement, chance: np.random.Generator

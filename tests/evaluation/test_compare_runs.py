@@ -78,11 +78,10 @@ def plan(squares: Corpus, arms: Path) -> Plan:
 def finished(plan: Plan, squares: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison that stopped after the first seeds, and then went on."""
     out = tmp_path_factory.mktemp("compared") / "out"
-    first = run(plan, squares, out, seeds=[0], results=out / "kept")
+    first = run(plan, squares, out, seeds=[0])
     assert first.missing == ("roi-1", "plain-1")
     assert first.rows
     assert "Not finished yet, so not counted: roi-1, plain-1." in (out / TEXT).read_text("utf-8")
-    assert sorted(path.name for path in (out / "kept").iterdir()) == ["plain-0.json", "roi-0.json"]
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*-0/**/*") if path.is_file()}
     assert run(plan, squares, out).missing == ()
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -143,6 +142,10 @@ def test_a_table_is_made_again_from_what_is_finished_without_running_anything(
     refuse = compare(plan, [squares], finished, {}.__getitem__, table_only=True)
     assert refuse.missing == ()
     assert (finished / TABLE).read_bytes() == before
+    elsewhere = tmp_path / "elsewhere"
+    run(plan, squares, elsewhere, results=finished / "results")  # the runs' folders are not there
+    assert (elsewhere / TABLE).read_bytes() == before
+    assert not (elsewhere / "runs").exists()
     nothing = run(plan, squares, tmp_path / "new", table_only=True)
     assert nothing.rows == []
     assert nothing.missing == ("roi-0", "plain-0", "roi-1", "plain-1")

@@ -28,7 +28,10 @@ def command(
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where a copy of each finished run's result goes."),
+        typer.Option(
+            metavar="DIR",
+            help="Where finished runs are kept and looked for; default OUT/results.",
+        ),
     ] = None,
     table: Annotated[
         bool, typer.Option("--table", help="Run nothing; make the table of what is finished.")

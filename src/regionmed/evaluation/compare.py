@@ -20,17 +20,17 @@ from regionmed.errors import UsageError
 from regionmed.evaluation.compare_main import main_table
 from regionmed.evaluation.compare_page import comparison_html, comparison_markdown, left_out_text
 from regionmed.evaluation.compare_plan import Plan, Run
-from regionmed.evaluation.compare_result import write_result
+from regionmed.evaluation.compare_result import answers_of
 from regionmed.evaluation.compare_runs import Workshop, finish, recipe_of
-from regionmed.evaluation.compare_table import MEAN, Row, comparison_rows, is_mean, left_out
-from regionmed.evaluation.evaluate import SCORES
-from regionmed.evaluation.outcomes import ANSWERS, Outcomes, read_outcomes
+from regionmed.evaluation.compare_table import Row, comparison_rows, left_out
+from regionmed.evaluation.outcomes import Outcomes, read_outcomes
 from regionmed.evaluation.score import rounded
 from regionmed.evaluation.subject import Scored
 from regionmed.progress import Track, silent
 
 TABLE, PAGE, TEXT = "comparison.json", "comparison.html", "comparison.md"
 KEY = ("task", "set", "metric", "boxes")
+DESCRIBED = ("seed", "model", "weights", "multiply_adds", "steps", "seconds_a_step", "leakage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def compare(
     load          makes a model of its name in the plan, or of a run folder
     only, seeds   work on the runs of these arms, of these seeds; all by default. The table holds
                   what other processes finished too.
-    results       where a copy of the result of each of these runs goes as soon as it is finished
+    results       where finished runs are kept and looked for, OUT/results by default
     table_only    run nothing
 
     UsageError where `out` or an arm's folder is a file, `only` or `seeds` fit no run, two models
@@ -66,9 +66,10 @@ def compare(
     Errors of recipes, `load`, training and `evaluate` pass through; recipes are read before any
     work begins.
     """
-    _need_folders(plan, out)
+    results = results or out / "results"
+    _need_folders(plan, out, results)
     chosen = _chosen(plan, only, seeds)
-    shop = Workshop(plan, corpora, out, load, track)
+    shop = Workshop(plan, corpora, out, results, load, track)
     if not table_only:
         for run in chosen:
             if run.trained:
@@ -76,8 +77,6 @@ def compare(
     for run in chosen:
         if not table_only:
             finish(shop, run)
-        if results and (result := shop.result(run)):  # at once: a run is hours of work
-            write_result(results, run.name, result)
     finished = {run.name: result for run in plan.in_turn() if (result := shop.result(run))}
     missing = tuple(run.name for run in plan.in_turn() if run.name not in finished)
     return Compared(_make_table(shop, finished, missing), missing)
@@ -92,11 +91,11 @@ def _make_table(
     described: dict[str, list[dict[str, Any]]] = {}
     groups: dict[str, list[str]] = {}
     for run in (run for runs in plan.arms.values() for run in runs if run.name in finished):
-        scores = _scores(shop.evaluation(run) / SCORES)
-        arms.setdefault(run.arm, []).append(read_outcomes(shop.evaluation(run) / ANSWERS))
-        described.setdefault(run.arm, []).append(_described(finished[run.name], scores))
+        result = finished[run.name]
+        arms.setdefault(run.arm, []).append(read_outcomes(answers_of(shop.results, run.name)))
+        described.setdefault(run.arm, []).append({key: result.get(key) for key in DESCRIBED})
         if run.arm == plan.reference:
-            groups = _groups(scores)
+            groups = result["groups"]
     rows = comparison_rows(arms, plan.reference, groups)
     left = [dict(zip(KEY, key, strict=True)) for key in left_out(arms, plan.reference)]
     if not rows and missing:
@@ -138,12 +137,12 @@ def _chosen(plan: Plan, only: Collection[str], seeds: Collection[int]) -> list[R
     return [run for run in runs if not seeds or run.seed in seeds]
 
 
-def _need_folders(plan: Plan, out: Path) -> None:
+def _need_folders(plan: Plan, out: Path, results: Path) -> None:
     """UsageError where a file stands in the place of a folder, before any model is run."""
     if any(path.is_file() for path in (out, *out.parents)):
         raise UsageError(f"--out {out} is a file or lies below one; give a folder for {PAGE}")
-    folders = [out / kind for kind in ("arms", "runs", "results", "locks")]
-    for path in (*folders, *(out / "arms" / run.name for run in plan.in_turn())):
+    folders = [out / kind for kind in ("arms", "runs", "locks")]
+    for path in (results, *folders, *(out / "arms" / run.name for run in plan.in_turn())):
         if path.is_file():
             raise UsageError(
                 f"{path} is a file where a folder is needed; move it or give another --out"
@@ -156,43 +155,6 @@ def _texts(table: dict[str, Any]) -> dict[str, str]:
         PAGE: comparison_html(table),
         TEXT: comparison_markdown(table),
         TABLE: json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    }
-
-
-def _scores(path: Path) -> list[dict[str, Any]]:
-    """The rows of a scores.json; UsageError where `evaluate` did not write it."""
-    try:
-        rows = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        rows = None
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and {"set", "leakage"} <= row.keys() for row in rows
-    ):
-        raise UsageError(
-            f"{path} is not one that `regionmed evaluate` wrote; remove its folder and run again"
-        )
-    return rows
-
-
-def _described(result: dict[str, Any], scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A run as the page speaks of it, with each remark on leakage once and its sets."""
-    remarks: dict[str, list[str]] = {}
-    for score in scores:
-        if not is_mean(score["set"]):
-            remarks.setdefault(score["leakage"], []).append(score["set"])
-    kept = ("seed", "model", "weights", "multiply_adds", "steps", "seconds_a_step")
-    return {
-        **{key: result.get(key) for key in kept},
-        "leakage": [f"{', '.join(dict.fromkeys(sets))}: {text}" for text, sets in remarks.items()],
-    }
-
-
-def _groups(scores: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """The sets of each mean over some of them, as the report of a run tells them apart."""
-    return {
-        row["set"]: row["sets"]
-        for row in scores
-        if is_mean(row["set"]) and row["set"] != MEAN and "sets" in row
     }
 
 

@@ -1,14 +1,15 @@
-"""The result of one finished run of a comparison: one small JSON file, fit to be kept and shared.
+"""The result of one finished run of a comparison: two small files, fit to be kept and shared.
 
-It holds what the run was made from and the scores of its report that a comparison speaks of, each
-with its interval, chance and controls. No path and no name of a machine stands in it. What each
-item earned stays in answers.parquet, from which the table is made.
+NAME.json      what the run was made from and the scores of its report that a comparison speaks of,
+               each with its interval, chance and controls; no path and no name of a machine
+NAME.parquet   what each item earned (outcomes.py), from which the table is made anywhere
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,13 @@ from typing import Any
 
 from regionmed.errors import UsageError
 from regionmed.evaluation.compare_plan import Plan, Run
+from regionmed.evaluation.compare_table import MEAN, is_mean
 from regionmed.evaluation.compute import eight_regions, multiply_adds
 from regionmed.evaluation.part import spoken_name
 from regionmed.evaluation.strata import SIZES
 from regionmed.evaluation.subject import Scored, is_stored
 
-FORMAT = "regionmed-result-1"
+FORMAT = "regionmed-result-2"
 # Of a score: what says which one it is, then its numbers. Rows of other strata stay in the report.
 KEPT = (
     "task", "set", "stratum", "metric", "boxes", "direction", "source", "target", "shots",
@@ -65,6 +67,8 @@ def result_of(
             for row in scores
             if row["stratum"] in ("all", *SIZES)
         ],
+        "leakage": _leakage(scores),
+        "groups": _groups(scores),
     }
 
 
@@ -111,12 +115,23 @@ def read_result(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def write_result(folder: Path, name: str, result: dict[str, Any]) -> None:
-    """Write FOLDER/NAME.json, complete or not at all."""
+def write_result(folder: Path, name: str, result: dict[str, Any], answers: Path) -> None:
+    """Write FOLDER/NAME.parquet, then NAME.json; each is complete or not there.
+
+    answers  the file of what each item earned
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").unlink(missing_ok=True)
     aside = folder / f".{name}.{os.getpid()}.part"
+    shutil.copyfile(answers, aside)
+    os.replace(aside, answers_of(folder, name))
     aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
     os.replace(aside, folder / f"{name}.json")
+
+
+def answers_of(folder: Path, name: str) -> Path:
+    """Where the answers of a run are kept beside its result."""
+    return folder / f"{name}.parquet"
 
 
 def spoken(value: Any) -> Any:
@@ -128,6 +143,24 @@ def spoken(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [spoken(inner) for inner in value]
     return value
+
+
+def _leakage(scores: Sequence[dict[str, Any]]) -> list[str]:
+    """Each remark on leakage once, behind the sets that it is of."""
+    remarks: dict[str, list[str]] = {}
+    for score in scores:
+        if not is_mean(score["set"]):
+            remarks.setdefault(score["leakage"], []).append(score["set"])
+    return [f"{', '.join(dict.fromkeys(sets))}: {text}" for text, sets in remarks.items()]
+
+
+def _groups(scores: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """The sets of each mean over some of them, as the report of a run tells them apart."""
+    return {
+        row["set"]: row["sets"]
+        for row in scores
+        if is_mean(row["set"]) and row["set"] != MEAN and "sets" in row
+    }
 
 
 def _multiply_adds(model: Any) -> dict[str, int]:

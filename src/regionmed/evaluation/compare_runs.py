@@ -1,8 +1,9 @@
 """The runs of a comparison: each trained where it has a recipe, evaluated, and its result written.
 
 OUT/runs/NAME      the training run of an arm's seed; a stopped one goes on, a finished one stays
-OUT/arms/NAME      its evaluation, with answers.parquet, from which the table is made
-OUT/results/NAME   .json, written last: its presence means that the run is finished
+OUT/arms/NAME      its evaluation: the report, and answers.parquet
+RESULTS/NAME       .parquet and .json, written last: they mean that the run is finished, also
+                   where its folders are gone
 OUT/locks/NAME     held by the process that works on it, given back by the system when that ends
 """
 
@@ -21,6 +22,7 @@ from regionmed.corpus.shards import Corpus
 from regionmed.errors import RunStoppedError, UsageError
 from regionmed.evaluation.compare_plan import Plan, Run
 from regionmed.evaluation.compare_result import (
+    answers_of,
     conditions_of,
     read_result,
     result_of,
@@ -39,11 +41,12 @@ from regionmed.training.train import train
 
 @dataclass(frozen=True, eq=False)
 class Workshop:
-    """A plan, its opened corpora, the folder OUT, and the way from a name to a model."""
+    """A plan, its opened corpora, the folders OUT and RESULTS, and the way to a model."""
 
     plan: Plan
     corpora: Sequence[Corpus]
     out: Path
+    results: Path
     load: Callable[[str], Scored]
     track: Track = silent
 
@@ -52,11 +55,6 @@ class Workshop:
         """What a result must say of itself to belong to this comparison."""
         fingerprints = [corpus.fingerprint for corpus in self.corpora]
         return conditions_of(self.plan, fingerprints, version("regionmed"))
-
-    @property
-    def results(self) -> Path:
-        """The folder of results."""
-        return self.out / "results"
 
     def evaluation(self, run: Run) -> Path:
         """The folder of a run's report and answers."""
@@ -67,9 +65,7 @@ class Workshop:
         found = read_result(self.results / f"{run.name}.json")
         if found is None or any(found.get(key) != value for key, value in self.conditions.items()):
             return None
-        folder = self.evaluation(run)
-        complete = (folder / SCORES).is_file() and (folder / ANSWERS).is_file()
-        return found if complete else None
+        return found if answers_of(self.results, run.name).is_file() else None
 
 
 def recipe_of(run: Run) -> Recipe:
@@ -113,11 +109,11 @@ def _finish(shop: Workshop, run: Run) -> None:
         if kept is not None and kept["weights"] == model.fingerprint:
             return
     _refuse_twins(shop, run, model.fingerprint)
-    (shop.results / f"{run.name}.json").unlink(missing_ok=True)
     folder = shop.evaluation(run)
     evaluate(model, shop.corpora, folder, shop.plan.split, shop.track, tasks=shop.plan.tasks)
     scores = json.loads((folder / SCORES).read_text("utf-8"))
-    write_result(shop.results, run.name, result_of(run, shop.conditions, model, made, scores))
+    result = result_of(run, shop.conditions, model, made, scores)
+    write_result(shop.results, run.name, result, folder / ANSWERS)
 
 
 def _refuse_twins(shop: Workshop, run: Run, weights: str) -> None:

@@ -100,9 +100,8 @@ def main() -> None:
     difference = accuracy_difference(parser.parse_args().comparison)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, seed {SEED}, float32")
     print("costs in forwards of the pictures alone: processor (clock)")
-    print(
-        "  px pictures regions        pooled         crops  crops of 224  these/pooled  accuracy, points"
-    )
+    columns = "pooled         crops  crops of 224  these/pooled  accuracy, points"
+    print(f"  px pictures regions        {columns}")
     pooled, plain = towers()
     eight = 0.0
     for size, batch, rounds in SETTINGS:

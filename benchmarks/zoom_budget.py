@@ -4,8 +4,10 @@
 that the evaluation harness scores, read from their given boxes with 0, 1, 2 and 4 forwards of the
 whole tower to spend on small ones. A line each: macro accuracy over the sets, and over (set, label)
 pairs of a size, with its interval; the share of the size's regions that were read again; and what a
-picture with its regions costs by counted multiply-adds, in forwards of the picture alone. Choose on
-val or train; `--set` keeps one set, `--pictures` the first so many of each. Nothing is timed.
+picture with its regions costs by counted multiply-adds, in forwards of the picture alone. Then
+where the default budget of 1 was spent: a line each set, with what it gained there over no zoom on
+the same weights, and the share of each label's regions that was read again. Choose on val or train;
+`--set` keeps one set, `--pictures` the first so many of each. Nothing is timed.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from regionmed.evaluation.encode import encode_texts
 from regionmed.evaluation.intervals import mean_of_estimates
 from regionmed.evaluation.part import Part, Pictures, open_parts
 from regionmed.evaluation.regions import Asked, asked_regions
+from regionmed.evaluation.significance import paired_difference
 from regionmed.evaluation.statistics import expected_hits, macro_mean
 from regionmed.evaluation.strata import LEAST_IN_STRATUM, SIZES, group_of
 from regionmed.geometry import size_stratum
@@ -131,8 +134,31 @@ def curve(model: RegionClip, reads: dict[float, list[Read]]) -> Iterator[dict[st
         yield {"budget": budget, "forwards_a_picture": forwards, "sizes": sizes}
 
 
+def chosen(model: RegionClip, reads: dict[float, list[Read]]) -> Iterator[dict[str, Any]]:
+    """One entry a set: what a budget of 1 gained over none, what it cost, which labels got it."""
+    blank = np.zeros((1, model.image_size, model.image_size, 3), np.uint8)
+    alone = counted(lambda: model.embed(blank))
+    for none, one in zip(reads[0.0], reads[1.0], strict=True):
+        columns = np.array(one.columns)
+        gain = paired_difference(one.hits_R, none.hits_R, columns, one.groups, f"zoom {one.name}")
+        yield {
+            "set": one.name,
+            "regions": len(columns),
+            "read_again": float(one.again_R.mean()),
+            "gain": gain.as_json(),
+            "forwards_a_picture": {
+                str(budget): sets.multiply_adds / sets.pictures / alone
+                for budget, sets in ((0, none), (1, one))
+            },
+            "labels": {
+                label.partition("/")[2]: float(one.again_R[columns == label].mean())
+                for label in np.unique(columns)
+            },
+        }
+
+
 def main() -> None:
-    """One block a budget, and the same as JSON."""
+    """One block a budget, a line a set, and the same as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     parser.add_argument("--corpus", type=Path, action="append", required=True)
@@ -147,7 +173,8 @@ def main() -> None:
     corpora = [regionmed.open_corpus(folder) for folder in asked.corpus]
     print("budget  forwards a picture  size     regions  read again  macro accuracy")
     found = []
-    for entry in curve(model, every_read(model, corpora, asked)):
+    reads = every_read(model, corpora, asked)
+    for entry in curve(model, reads):
         found.append(entry)
         for shown in entry["sizes"]:
             accuracy = shown["macro_accuracy"]
@@ -157,9 +184,21 @@ def main() -> None:
                 f" ({accuracy['low']:.3f} to {accuracy['high']:.3f})",
                 flush=True,
             )
+    places = list(chosen(model, reads))
+    print("set                 regions  read again  gain of budget 1       forwards 0, 1  labels")
+    for place in places:
+        gain, cost = place["gain"], place["forwards_a_picture"]
+        labels = ", ".join(f"{label} {share:.2f}" for label, share in place["labels"].items())
+        print(
+            f"{place['set']:18s}  {place['regions']:7d}  {place['read_again']:10.2f}  "
+            f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]  "
+            f"{cost['0']:5.2f}, {cost['1']:5.2f}  {labels}"
+        )
     aside = asked.out.with_suffix(".part")
     fingerprints = {"weights": model.fingerprint, "corpora": [c.fingerprint for c in corpora]}
-    aside.write_text(json.dumps({**fingerprints, "split": asked.split, "curve": found}, indent=1))
+    aside.write_text(
+        json.dumps({**fingerprints, "split": asked.split, "curve": found, "sets": places}, indent=1)
+    )
     os.replace(aside, asked.out)
 
 

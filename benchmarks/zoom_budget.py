@@ -29,8 +29,7 @@ from regionmed.evaluation.encode import encode_texts
 from regionmed.evaluation.intervals import mean_of_estimates
 from regionmed.evaluation.part import Part, Pictures, open_parts
 from regionmed.evaluation.regions import Asked, asked_regions
-from regionmed.evaluation.significance import paired_difference
-from regionmed.evaluation.statistics import expected_hits, macro_mean
+from regionmed.evaluation.statistics import expected_hits, macro_mean, paired_difference
 from regionmed.evaluation.strata import LEAST_IN_STRATUM, SIZES, group_of
 from regionmed.geometry import size_stratum
 from regionmed.model.region_clip import RegionClip

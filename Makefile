@@ -32,8 +32,9 @@ test: setup  ## the whole suite, two workers of one thread each; tests that were
 demo: setup  ## all of it in one go, from files to an answer about a box, into demo/
 	$(BIN)/regionmed demo --out demo
 
-bench: setup  ## one script a performance claim; each prints ratios
-	set -e; for script in $(filter-out benchmarks/planted_leak.py,$(wildcard benchmarks/*.py)); do \
+bench: setup  ## one script a performance claim; each prints ratios (those of accuracy: make proof)
+	set -e; for script in $(filter-out benchmarks/planted_leak.py benchmarks/zoom_budget.py,\
+	    $(wildcard benchmarks/*.py)); do \
 	    echo "== $$script"; $(BIN)/python $$script; done
 
 # The sets whose every picture may be passed on, by the kit's cards; bone_fracture_yolo's origin is
@@ -51,12 +52,21 @@ corpora/kit/manifest.json: $(KIT_SETS:%=$(KIT)/%.tar) | setup
 corpora/open/manifest.json: $(OPEN_SETS:%=$(KIT)/%.tar) | setup
 	$(build_corpus)
 
-proof: corpora/kit/manifest.json  ## train on the data kit, compare with a plain CLIP, plant leaks: two hours
-	$(BIN)/regionmed train tiny --corpus corpora/kit --out runs/tiny --resume
-	$(BIN)/regionmed train plain --corpus corpora/kit --out runs/plain --resume
-	printf '%s\n' 'corpora: [corpora/kit]' 'split: test' 'reference: plain' \
-	    'arms: {regionmed: runs/tiny, plain: runs/plain}' > runs/compare.yaml
-	$(BIN)/regionmed compare runs/compare.yaml --out reports/compare
+corpora/no-busi/manifest.json: $(patsubst %,$(KIT)/%.tar,$(filter-out busi,$(KIT_SETS))) | setup
+	$(build_corpus)
+corpora/busi/manifest.json: $(KIT)/busi.tar | setup
+	$(build_corpus)
+
+# A run whose result lies in $(PROOF) is not run again: `make proof PROOF=elsewhere` trains them all.
+PROOF ?= docs/proof
+proof: corpora/kit/manifest.json corpora/no-busi/manifest.json corpora/busi/manifest.json  ## the comparisons of docs/results.md, the zoom's budgets, a set held out, planted leaks
+	set -e; for plan in main ablations long; do \
+	    $(BIN)/regionmed compare docs/proof/$$plan.yaml --out reports/$$plan --results $(PROOF); done
+	$(BIN)/regionmed train roi+zoom --corpus corpora/kit --out runs/roi+zoom --resume
+	$(BIN)/python benchmarks/zoom_budget.py runs/roi+zoom --corpus corpora/kit --split test \
+	    --out reports/zoom_budget.json
+	$(BIN)/regionmed train roi+zoom --corpus corpora/no-busi --out runs/no-busi --resume
+	$(BIN)/regionmed evaluate runs/no-busi --corpus corpora/busi --out reports/no-busi
 	$(BIN)/python benchmarks/planted_leak.py --corpus corpora/kit --split test
 	$(BIN)/pytest -rs tests/evaluation/adapters  # with the packages of docs/how-to/other-harnesses.md
 

@@ -31,6 +31,8 @@ class Column:
 
 
 REGIONS = ("region_classification", "macro_accuracy", "given")
+HELD_OUT = "accuracy regions, held-out wordings"  # true texts against false ones
+WORDS = {"finding words": "finding", "side words": "laterality", "denials": "negation"}
 GROUPS = {"several labels": "mean:several-labels", "one label": "mean:one-label"}
 
 
@@ -47,6 +49,7 @@ def columns(shown: Sequence[str]) -> list[Column]:
         Column("picture R@5", "retrieval", "recall@5 text-to-image"),
         Column("prompts", "prompt_classification", "macro_accuracy"),
         Column("prompts, AUROC", "prompt_classification", "auroc"),
+        *(Column(title, "probe", f"{HELD_OUT}: {kind}", "given") for title, kind in WORDS.items()),
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from regionmed.errors import RecipeError, UsageError
 from regionmed.evaluation.compare import TABLE, TEXT, Compared, compare
 from regionmed.evaluation.compare_plan import Plan, trained
 from regionmed.evaluation.compare_result import FORMAT, read_result, seconds_a_step, spoken_source
+from regionmed.evaluation.outcomes import read_outcomes
 from regionmed.evaluation.stored import open_scored
 
 ARMS = """
@@ -161,11 +164,39 @@ def test_a_run_that_another_process_holds_is_left_to_it(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_result_of_other_tasks_does_not_count(
-    plan: Plan, squares: Corpus, finished: Path
+@pytest.mark.parametrize("table_only", [True, False])
+def test_a_result_of_another_comparison_is_neither_counted_nor_written_over(
+    plan: Plan, squares: Corpus, finished: Path, table_only: bool
 ) -> None:
-    other = replace(plan, tasks=("regions",))
-    assert len(run(other, squares, finished, table_only=True).missing) == 4
+    kept = {path: path.read_bytes() for path in (finished / "results").glob("*.*")}
+    source = plan.arms["plain"][0].source
+    for other, differs in (
+        (replace(plan, tasks=("regions",)), "tasks differ"),
+        (
+            replace(plan, arms={**plan.arms, "roi": trained("roi", source, 0, 1)}),
+            "model and recipe",
+        ),
+    ):
+        with pytest.raises(UsageError, match=f"roi-0.json is of another comparison: its {differs}"):
+            run(other, squares, finished, table_only=table_only)
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_answers_of_another_run_are_not_counted(
+    plan: Plan, squares: Corpus, finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "kept")
+    shutil.copy(tmp_path / "kept" / "plain-1.parquet", tmp_path / "kept" / "roi-1.parquet")
+    with pytest.raises(
+        UsageError, match=r"roi-1\.parquet is not what roi-1\.json was written with"
+    ):
+        run(plan, squares, tmp_path / "out", results=tmp_path / "kept", table_only=True)
+
+
+def test_kept_answers_name_no_picture_and_hold_no_text(finished: Path) -> None:
+    for kept in read_outcomes(finished / "results" / "roi-0.parquet"):
+        names = (*kept.items, *kept.groups)
+        assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
 
 
 def test_a_recipe_that_is_not_there_is_said_before_any_work(
@@ -178,12 +209,12 @@ def test_a_recipe_that_is_not_there_is_said_before_any_work(
 
 
 def test_a_run_begun_by_another_recipe_is_not_taken_for_this_one(
-    plan: Plan, squares: Corpus, finished: Path
+    plan: Plan, squares: Corpus, finished: Path, tmp_path: Path
 ) -> None:
     source = plan.arms["plain"][0].source
     other = replace(plan, arms={**plan.arms, "roi": trained("roi", source, 0, 1)})
     with pytest.raises(RecipeError, match="roi-0"):
-        run(other, squares, finished, only=["roi"])
+        run(other, squares, finished, only=["roi"], results=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +249,7 @@ def test_a_comparison_that_was_killed_in_training_goes_on(
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert checkpoint.is_file()
-    assert not (out / "results").exists()
+    assert not list((out / "results").glob("*.json"))
     plan = plan_of(squares, arms)
     run(plan, squares, out, only=["roi"], seeds=[0])
     again, undisturbed = (
@@ -245,6 +276,8 @@ def test_seconds_a_step_are_medians_weighed_by_the_steps_of_each_stage(tmp_path:
 
 def test_a_damaged_result_is_refused_and_sources_lose_their_folder(tmp_path: Path) -> None:
     (tmp_path / "roi-0.json").write_text("{")
+    assert read_result(tmp_path / "roi-0.json") is None  # its answers are not there
+    (tmp_path / "roi-0.parquet").touch()
     with pytest.raises(UsageError, match="is not a result that"):
         read_result(tmp_path / "roi-0.json")
     (run_of,) = trained("ours", "/home/someone/mine.py:arm", 7)

@@ -70,16 +70,29 @@ def compare(
     _need_folders(plan, out, results)
     chosen = _chosen(plan, only, seeds)
     shop = Workshop(plan, corpora, out, results, load, track)
-    if not table_only:
-        for run in chosen:
-            if run.trained:
-                recipe_of(run)
+    for run in plan.in_turn():
+        if run.trained:
+            recipe_of(run)
+    _finished(shop)  # what cannot be used is said before hours of work
     for run in chosen:
         if not table_only:
             finish(shop, run)
-    finished = {run.name: result for run in plan.in_turn() if (result := shop.result(run))}
+    finished = _finished(shop)
     missing = tuple(run.name for run in plan.in_turn() if run.name not in finished)
     return Compared(_make_table(shop, finished, missing), missing)
+
+
+def _finished(shop: Workshop) -> dict[str, dict[str, Any]]:
+    """The results that are there, by the runs' names; UsageError where two are of one model."""
+    found = {run.name: result for run in shop.plan.in_turn() if (result := shop.result(run))}
+    by_weights: dict[str, str] = {}
+    for name, result in found.items():
+        if (other := by_weights.setdefault(result["weights"], name)) != name:
+            raise UsageError(
+                f"the results {other} and {name} in {shop.results} are of the same weights; remove "
+                "the one that does not belong there and run again"
+            )
+    return found
 
 
 def _make_table(
@@ -105,7 +118,7 @@ def _make_table(
             f"nothing is left to compare; {left_out_text(left)}"
             if left
             else f"no arm answered a task that the reference '{plan.reference}' answered too; "
-            f"see {out / 'arms'} for what each was scored on"
+            f"see the scores in {shop.results} for what each was asked"
         )
     table: dict[str, Any] = {
         "split": plan.split,
@@ -142,7 +155,10 @@ def _need_folders(plan: Plan, out: Path, results: Path) -> None:
     if any(path.is_file() for path in (out, *out.parents)):
         raise UsageError(f"--out {out} is a file or lies below one; give a folder for {PAGE}")
     folders = [out / kind for kind in ("arms", "runs", "locks")]
-    for path in (results, *folders, *(out / "arms" / run.name for run in plan.in_turn())):
+    for path in (results, *results.parents):
+        if path.is_file():
+            raise UsageError(f"--results {results} is a file or lies below one; give a folder")
+    for path in (*folders, *(out / "arms" / run.name for run in plan.in_turn())):
         if path.is_file():
             raise UsageError(
                 f"{path} is a file where a folder is needed; move it or give another --out"

@@ -2,16 +2,19 @@
 
 NAME.json      what the run was made from and the scores of its report that a comparison speaks of,
                each with its interval, chance and controls; no path and no name of a machine
-NAME.parquet   what each item earned (outcomes.py), from which the table is made anywhere
+NAME.parquet   what each item earned (outcomes.py), from which the table is made anywhere; items and
+               groups are digests, because an item of the word probes is named by its text, and
+               that may be a person's sentence
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from regionmed.errors import UsageError
 from regionmed.evaluation.compare_plan import Plan, Run
 from regionmed.evaluation.compare_table import MEAN, is_mean
 from regionmed.evaluation.compute import eight_regions, multiply_adds
+from regionmed.evaluation.outcomes import read_outcomes, write_outcomes
 from regionmed.evaluation.part import spoken_name
 from regionmed.evaluation.strata import SIZES
 from regionmed.evaluation.subject import Scored, is_stored
@@ -29,6 +33,8 @@ KEPT = (
     "task", "set", "stratum", "metric", "boxes", "direction", "source", "target", "shots",
     "value", "low", "high", "n", "chance", "controls",
 )  # fmt: skip
+ANSWERS_END = ".parquet"
+WRITTEN = {"format", "arm", "seed", "model", "weights", "scores", "leakage", "groups", "answers"}
 
 
 def conditions_of(plan: Plan, fingerprints: Sequence[str], version: str) -> dict[str, Any]:
@@ -101,16 +107,24 @@ def seconds_a_step(journal: Path) -> float | None:
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """The result of a file, None where there is none; UsageError where it is something else."""
-    if not path.is_file():
+    """The result of NAME.json, None where it or its answers are not there.
+
+    UsageError where either is something else, or they do not belong together.
+    """
+    answers = answers_of(path.parent, path.stem)
+    if not path.is_file() or not answers.is_file():
         return None
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError:
         found = None
-    if not isinstance(found, dict) or "weights" not in found or "scores" not in found:
+    if not isinstance(found, dict) or not found.keys() >= WRITTEN:
         raise UsageError(
-            f"{path} is not a result that `regionmed compare` wrote; remove it and run again"
+            f"{path} is not a result that this `regionmed compare` wrote; remove it and run again"
+        )
+    if found["answers"] != _digest(answers.read_bytes()):
+        raise UsageError(
+            f"{answers} is not what {path.name} was written with; remove both and run again"
         )
     return found
 
@@ -122,16 +136,34 @@ def write_result(folder: Path, name: str, result: dict[str, Any], answers: Path)
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").unlink(missing_ok=True)
+    kept = answers_of(folder, name)
+    write_outcomes(
+        kept,
+        [
+            replace(
+                one,
+                items=tuple(_digest(item.encode())[:16] for item in one.items),
+                groups=tuple(_digest(group.encode())[:16] for group in one.groups),
+            )
+            for one in read_outcomes(answers)
+        ],
+    )
+    result = {**result, "answers": _digest(kept.read_bytes())}
     aside = folder / f".{name}.{os.getpid()}.part"
-    shutil.copyfile(answers, aside)
-    os.replace(aside, answers_of(folder, name))
-    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(aside, folder / f"{name}.json")
+    try:
+        aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        os.replace(aside, folder / f"{name}.json")
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def answers_of(folder: Path, name: str) -> Path:
     """Where the answers of a run are kept beside its result."""
-    return folder / f"{name}.parquet"
+    return folder / f"{name}{ANSWERS_END}"
 
 
 def spoken(value: Any) -> Any:

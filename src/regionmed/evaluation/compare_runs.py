@@ -4,7 +4,8 @@ OUT/runs/NAME      the training run of an arm's seed; a stopped one goes on, a f
 OUT/arms/NAME      its evaluation: the report, and answers.parquet
 RESULTS/NAME       .parquet and .json, written last: they mean that the run is finished, also
                    where its folders are gone
-OUT/locks/NAME     held by the process that works on it, given back by the system when that ends
+OUT/locks/NAME     held by the process that works on it, given back by the system when that ends;
+                   so is RESULTS/.NAME.lock, because several OUT may share one RESULTS
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from regionmed.corpus.shards import Corpus
 from regionmed.errors import RunStoppedError, UsageError
 from regionmed.evaluation.compare_plan import Plan, Run
 from regionmed.evaluation.compare_result import (
-    answers_of,
+    ANSWERS_END,
     conditions_of,
     read_result,
     result_of,
     seconds_a_step,
     spoken,
+    spoken_source,
     write_result,
 )
 from regionmed.evaluation.evaluate import SCORES, evaluate
@@ -61,11 +63,24 @@ class Workshop:
         return self.out / "arms" / run.name
 
     def result(self, run: Run) -> dict[str, Any] | None:
-        """The result of a finished run; None where it is not finished under these conditions."""
-        found = read_result(self.results / f"{run.name}.json")
-        if found is None or any(found.get(key) != value for key, value in self.conditions.items()):
+        """The result of a finished run; None where it is not finished.
+
+        UsageError where what lies there is damaged, or the result of something else: hours of work
+        that are not written over.
+        """
+        file = self.results / f"{run.name}.json"
+        found = read_result(file)
+        if found is None:
             return None
-        return found if answers_of(self.results, run.name).is_file() else None
+        asked = {**self.conditions, "arm": run.arm, "seed": run.seed, "model": spoken_source(run)}
+        if run.trained:
+            asked["recipe"] = spoken(recipe_of(run).as_json())
+        if other := [key for key, value in asked.items() if found.get(key) != value]:
+            raise UsageError(
+                f"{file} is of another comparison: its {' and '.join(other)} differ from what this "
+                f"plan asks; give another --results, or remove it and its {ANSWERS_END}"
+            )
+        return found
 
 
 def recipe_of(run: Run) -> Recipe:
@@ -81,8 +96,12 @@ def finish(shop: Workshop, run: Run) -> bool:
     training; errors of training and evaluation pass through.
     """
     (shop.out / "locks").mkdir(parents=True, exist_ok=True)
+    shop.results.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(shop.out / "locks" / f"{run.name}.lock", timeout=0):
+        with (
+            FileLock(shop.out / "locks" / f"{run.name}.lock", timeout=0),
+            FileLock(shop.results / f".{run.name}.lock", timeout=0),
+        ):
             _finish(shop, run)
     except Timeout:
         return False
@@ -97,9 +116,9 @@ def finish(shop: Workshop, run: Run) -> bool:
 def _finish(shop: Workshop, run: Run) -> None:
     kept, made = shop.result(run), None
     if run.trained:
-        recipe = recipe_of(run)
-        if kept is not None and kept.get("recipe") == spoken(recipe.as_json()):
+        if kept is not None:
             return
+        recipe = recipe_of(run)
         folder = train(recipe, shop.corpora, shop.out / "runs" / run.name, True, shop.track)
         model = shop.load(str(folder))
         seconds = seconds_a_step(folder / "journal.jsonl")

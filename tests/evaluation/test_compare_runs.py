@@ -196,7 +196,7 @@ def test_answers_of_another_run_are_not_counted(
 def test_kept_answers_name_no_picture_and_hold_no_text(finished: Path) -> None:
     for kept in read_outcomes(finished / "results" / "roi-0.parquet"):
         names = (*kept.items, *kept.groups)
-        assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
+        assert all(re.fullmatch("[0-9a-f]{12}", name) for name in names)
 
 
 def test_a_recipe_that_is_not_there_is_said_before_any_work(

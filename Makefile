@@ -57,16 +57,17 @@ corpora/no-busi/manifest.json: $(patsubst %,$(KIT)/%.tar,$(filter-out busi,$(KIT
 corpora/busi/manifest.json: $(KIT)/busi.tar | setup
 	$(build_corpus)
 
-# A run whose result lies in $(PROOF) is not run again: `make proof PROOF=elsewhere` trains them all.
+# A run whose result lies in $(PROOF) is not run again; `make proof PROOF=elsewhere` trains them all.
 PROOF ?= docs/proof
+WORK = reports/$(notdir $(PROOF))
 proof: corpora/kit/manifest.json corpora/no-busi/manifest.json corpora/busi/manifest.json  ## the comparisons of docs/results.md, the zoom's budgets, a set held out, planted leaks
 	set -e; for plan in main ablations long; do \
-	    $(BIN)/regionmed compare docs/proof/$$plan.yaml --out reports/$$plan --results $(PROOF); done
-	$(BIN)/regionmed train roi+zoom --corpus corpora/kit --out runs/roi+zoom --resume
-	$(BIN)/python benchmarks/zoom_budget.py runs/roi+zoom --corpus corpora/kit --split test \
-	    --out reports/zoom_budget.json
-	$(BIN)/regionmed train roi+zoom --corpus corpora/no-busi --out runs/no-busi --resume
-	$(BIN)/regionmed evaluate runs/no-busi --corpus corpora/busi --out reports/no-busi
+	    $(BIN)/regionmed compare docs/proof/$$plan.yaml --out $(WORK)/$$plan --results $(PROOF); done
+	$(BIN)/regionmed train roi+zoom --corpus corpora/kit --out $(WORK)/main/runs/roi+zoom-0 --resume
+	$(BIN)/python benchmarks/zoom_budget.py $(WORK)/main/runs/roi+zoom-0 --corpus corpora/kit \
+	    --split test --out $(WORK)/zoom_budget.json
+	$(BIN)/regionmed train roi+zoom --corpus corpora/no-busi --out $(WORK)/no-busi --resume
+	$(BIN)/regionmed evaluate $(WORK)/no-busi --corpus corpora/busi --out $(WORK)/no-busi/report
 	$(BIN)/python benchmarks/planted_leak.py --corpus corpora/kit --split test
 	$(BIN)/pytest -rs tests/evaluation/adapters  # with the packages of docs/how-to/other-harnesses.md
 

@@ -1,6 +1,7 @@
 """Asking about a box: boxes in file pixels, scores that are cosines, and clear refusals."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,11 +77,28 @@ def test_sentences_come_from_phrases_else_the_index_else_the_run(
     assert asked(index=index, phrases=["a tube"]) == {"a tube"}
 
 
+def test_a_box_is_answered_by_what_regions_are_called_and_the_picture_by_all_sentences(
+    model: RegionClip, index: Index, second: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_in(second.frame, (18, 12, 58, 52))
+
+    def said(**given: Any) -> set[str]:
+        return {sentence.text for sentence in ask(model, second, top=50, **given).sentences}
+
+    assert len(said(box=box, index=index)) == 2  # a wording of "a disc", one of "square"
+    assert said(box=box) == set(model.phrases)  # nobody said what regions are called
+    monkeypatch.setattr(model, "region_phrases", ("a nodule",))
+    assert said(box=box) == {"a nodule"}
+    assert said() == set(model.phrases)
+    assert len(said(box=box, index=index)) == 3
+    assert "a nodule" in said(box=box, index=index)
+
+
 def test_of_several_wordings_of_a_finding_only_the_best_is_given(
     model: RegionClip, index: Index, second: Picture
 ) -> None:
     # "round disc" is about "a disc", "square block" about "square"; the rest stand for themselves
-    answer = ask(model, second, box_in(second.frame, (18, 12, 58, 52)), index=index, top=50)
+    answer = ask(model, second, index=index, top=50)
     given = {sentence.text for sentence in answer.sentences}
     assert len(given) == len(answer.sentences) == 5
     assert len(given & {"a disc", "round disc"}) == 1

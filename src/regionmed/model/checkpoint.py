@@ -51,6 +51,7 @@ def save_model(
         "fingerprint": _digest(aside / WEIGHTS),
         "stage": model.stage,
         "phrases": list(model.phrases),
+        "region_phrases": list(model.region_phrases),
         "training_pictures": sorted(model.training_pictures or ()),
         **({"base": model.base or base_digest(_towers(model))} if model.config.lora else {}),
         **made_from,
@@ -87,8 +88,7 @@ def load(name: str | Path, device: str = "cpu") -> RegionClip:
     """A model by name: a run or checkpoint folder, or "open_clip:" or "transformers:" with a name.
 
     After the colon stands a folder, or a name that open_clip or the hub knows.
-    "regionmed-tiny" lies in the package, once `make weights` has put it there; its card.md says
-    what it was made from and its limits.
+    "regionmed-tiny" lies in the package; its card.md says what it was made from and its limits.
     CheckpointError says what is wrong with a folder; foreign pickles are never opened.
     """
     text = str(name)
@@ -171,6 +171,7 @@ def _load_folder(folder: Path, name: str) -> RegionClip:
     model.fingerprint = manifest["fingerprint"]
     model.stage = manifest["stage"]
     model.phrases = tuple(manifest["phrases"])
+    model.region_phrases = tuple(manifest.get("region_phrases", ()))
     model.training_pictures = frozenset(manifest["training_pictures"])
     return model
 

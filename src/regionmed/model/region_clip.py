@@ -56,7 +56,8 @@ class RegionClip(nn.Module):
         self.name = "untrained"
         self.fingerprint = ""
         self.stage = ""
-        self.phrases: tuple[str, ...] = ()
+        self.phrases: tuple[str, ...] = ()  # what it may answer
+        self.region_phrases: tuple[str, ...] = ()  # of these, what a region is called
         self.training_pictures: frozenset[str] | None = None
         self.base = ""  # digest of what its adapters stand beside; "" where it has none
         image_tower, text_tower = build_towers(config)

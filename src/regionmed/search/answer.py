@@ -106,14 +106,15 @@ def ask(
     """The `top` best sentences and most similar entries for a box, or for the whole picture.
 
     Sentences are `phrases` if given, else those of the index, else those the model was trained on.
-    Of the index's many wordings of one finding (by size and place) only the best is given.
+    For a box they are what a region may be called, where index or model know that. Of the index's
+    many wordings of one finding (by size and place) only the best is given.
     Raises UsageError where there are none, StaleIndexError for another checkpoint's index,
     FrameError for a box that is not inside the picture.
     """
     if index is not None:
         index.check_model(model)
     query_E = _embed(model, picture, box)
-    found = _sentences(model, index, phrases, query_E)
+    found = _sentences(model, index, phrases, query_E, region=box is not None)
     judged = _judged(index, query_E, region=box is not None, own_phrases=phrases is not None)
     likely = judged.probability or {}
     sentences = tuple(
@@ -210,12 +211,20 @@ def _sentences(
     index: Index | None,
     phrases: Sequence[str] | None,
     query_E: NDArray[np.float32],
+    *,
+    region: bool,
 ) -> list[tuple[str, Sentence]]:
     """All sentences there are to choose from, best first, one a finding, behind what they mean."""
     if phrases is None and index is not None and index.sentences:
         texts, about, texts_SE = index.sentences, index.about, index.sentences_SE
+        if region and index.findings is not None:
+            names = {*index.findings.names, *model.region_phrases}
+            kept = [row for row, name in enumerate(about) if name in names]
+            texts = tuple(texts[row] for row in kept)
+            about, texts_SE = tuple(about[row] for row in kept), texts_SE[kept]
     else:
-        texts = about = tuple(model.phrases if phrases is None else phrases)
+        own = (region and model.region_phrases) or model.phrases
+        texts = about = tuple(own if phrases is None else phrases)
         texts_SE = model.encode_text(texts)
     if not texts:
         raise UsageError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regionmed.corpus.describe import region_phrase
@@ -61,13 +61,20 @@ class Examples:
     bank: TextBank = field(default_factory=TextBank)
     vocabulary: list[int] = field(default_factory=list)  # text numbers of all label phrases
 
+    def region_phrases(self) -> tuple[str, ...]:
+        """What a region may be called: the phrases of its labels."""
+        return self._texts(set(self.vocabulary))
+
     def sentences(self) -> tuple[str, ...]:
         """What a trained model may answer: label phrases and rule-made texts, no person's words."""
         true = set(self.vocabulary)
         for item in self.items:
             if not item.written:
                 true.update(item.texts)
-        return tuple(text for text, number in self.bank.numbers.items() if number in true)
+        return self._texts(true)
+
+    def _texts(self, numbers: Collection[int]) -> tuple[str, ...]:
+        return tuple(text for text, number in self.bank.numbers.items() if number in numbers)
 
 
 def gather(corpora: Sequence[Corpus]) -> Examples:

@@ -203,6 +203,7 @@ def _finish(ready: Ready, corpora: Sequence[Corpus], out: Path) -> None:
     model.eval()
     model.stage = recipe.stages[-1].name
     model.phrases = ready.examples.sentences()
+    model.region_phrases = ready.examples.region_phrases()
     model.training_pictures = frozenset(
         item.record.sha256 for item in ready.examples.items if item.record.sha256
     )

@@ -5,10 +5,10 @@ that the evaluation harness scores, read from their given boxes with 0, 1, 2 and
 whole tower to spend on small ones. A line each: macro accuracy over the sets, and over (set, label)
 pairs of a size, with its interval; the share of the size's regions that were read again; and what a
 picture with its regions costs by counted multiply-adds, a mean over pictures, in forwards of the
-picture alone. Then
-where the default budget of 1 was spent: a line each set, with what it gained there over no zoom on
-the same weights, and the share of each label's regions that was read again. Choose on val or train;
-`--set` keeps one set, `--pictures` the first so many of each. Nothing is timed.
+picture alone. Then where the default budget of 1 was spent: a line each set, with what it gained
+there over no zoom on the same weights, and the share of each label's regions that was read again.
+Choose on val or train; `--set` keeps one set, `--pictures` the first so many of each. Nothing is
+timed.
 """
 
 import argparse

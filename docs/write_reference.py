@@ -144,7 +144,7 @@ def _drawn(folder: Path, depth: int) -> list[str]:
             lines.append(_line(depth, f"{child.name}/", child / "__init__.py"))
             lines += _drawn(child, depth + 1)
         elif child.is_dir() and child.name != "__pycache__":
-            kinds = sorted({file.suffix for file in child.iterdir() if file.suffix})
+            kinds = sorted({file.suffix for file in child.rglob("*") if file.suffix})
             lines.append(
                 " " * 4 * depth + f"{child.name}/".ljust(COLUMN - 4 * depth) + " ".join(kinds)
             )

@@ -83,7 +83,9 @@ def test_a_box_is_answered_by_what_regions_are_called_and_the_picture_by_all_sen
     box = box_in(second.frame, (18, 12, 58, 52))
 
     def said(**given: Any) -> set[str]:
-        return {sentence.text for sentence in ask(model, second, top=50, **given).sentences}
+        answer = ask(model, second, top=50, **given)
+        assert answer.choices == len(answer.sentences)
+        return {sentence.text for sentence in answer.sentences}
 
     assert len(said(box=box, index=index)) == 2  # a wording of "a disc", one of "square"
     assert said(box=box) == set(model.phrases)  # nobody said what regions are called

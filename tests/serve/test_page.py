@@ -139,7 +139,7 @@ def test_a_box_drawn_on_a_dicom_is_answered_with_sentences_and_pictures(
     # the picture fills the canvas's height, so 0.3 to 0.6 of it are file pixels 38 to 77
     assert box(page)[1::2] == pytest.approx([38, 77], abs=1)
     expect(page.locator("#sentences")).to_contain_text("square")
-    expect(page.locator("#sentences-of")).to_have_text("nearest of what regions are called; none need fit")
+    expect(page.locator("#sentences-of")).to_have_text("nearest of 2; none need fit")
     expect(page.locator("#matches-of")).to_have_text("nearest of 8")
     expect(page.locator("#matches .card").first).to_contain_text("similarity")
     shown = "images => images.every(image => image.complete && image.naturalWidth > 0)"

@@ -67,6 +67,7 @@ class Match:
 class Answer:
     """What was asked about, best sentences first, most similar indexed entries first.
 
+    choices   how many sentences there were to choose from, wordings of one finding counted once
     unsure    one sentence why the answer is not to be relied upon; None where nothing speaks
               against it that the index can see
     unjudged  one sentence why certainty, or a part of it, could not be judged
@@ -78,6 +79,7 @@ class Answer:
     matches: tuple[
         Match, ...
     ]  # regions for a box, pictures for a whole picture; empty without index
+    choices: int
     unsure: str | None = None
     unjudged: str | None = None
 
@@ -87,6 +89,7 @@ class Answer:
             "width": self.frame.width,
             "height": self.frame.height,
             "box": list(self.box.edges) if self.box else None,
+            "choices": self.choices,
             "unsure": self.unsure,
             "unjudged": self.unjudged,
             "sentences": [asdict(sentence) for sentence in self.sentences],
@@ -121,7 +124,9 @@ def ask(
         replace(sentence, probability=likely.get(about)) for about, sentence in found[:top]
     )
     matches = _matches(index, query_E, top, regions=box is not None) if index else ()
-    return Answer(picture.frame, box, sentences, matches, judged.unsure, judged.unjudged)
+    return Answer(
+        picture.frame, box, sentences, matches, len(found), judged.unsure, judged.unjudged
+    )
 
 
 def find(

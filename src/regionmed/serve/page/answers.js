@@ -86,8 +86,7 @@ const title = (match) =>
 export function showAnswer(answer, index, opened) {
   const { box, sentences, regions, unsure } = answer;
   const kind = box ? "regions" : "pictures";
-  const from = box ? "what regions are called" : index.sentences.toLocaleString("en");
-  $("sentences-of").textContent = `nearest of ${from}; none need fit`;
+  $("sentences-of").textContent = `nearest of ${answer.choices.toLocaleString("en")}; none need fit`;
   $("matches-title").textContent = `Most similar ${kind}`;
   $("matches-of").textContent = `nearest of ${index[kind].toLocaleString("en")}`;
   showCertainty(answer);
